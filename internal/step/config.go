@@ -1,0 +1,104 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/sethvargo/go-envconfig"
+	"github.com/urfave/cli/v2"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// source says where a value comes from: a flag that is set stands in front of
+// the environment, and an empty variable counts as unset, because Tekton sets
+// the variable of every parameter.
+type source struct {
+	flags *cli.Context
+	env   func(string) (string, bool)
+}
+
+// given returns what the caller said for in, and whether anything was said.
+func (s source) given(in input) (string, bool) {
+	if s.flags.IsSet(in.flag) {
+		return s.flag(in), true
+	}
+	value, ok := s.env(in.env)
+	if !ok || value == "" {
+		return "", false
+	}
+	return value, true
+}
+
+func (s source) flag(in input) string {
+	switch in.kind {
+	case "bool":
+		return fmt.Sprint(s.flags.Bool(in.flag))
+	case "list":
+		return strings.Join(s.flags.StringSlice(in.flag), "\n")
+	default:
+		return s.flags.String(in.flag)
+	}
+}
+
+// fill sets the inputs of the config struct at target. All faults are reported
+// together, so that a caller mends them in one go.
+func (l layout) fill(ctx context.Context, target reflect.Value, s source) error {
+	var faults []error
+	for _, in := range l.inputs {
+		value, said := s.given(in)
+		if !said {
+			value = in.fallback
+		}
+		if value == "" {
+			if in.required {
+				faults = append(faults, fmt.Errorf("--%s (or %s) is required: %s", in.flag, in.env, in.about))
+			}
+			continue
+		}
+		if err := decode(ctx, target.Field(in.index), in, value); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	if len(faults) == 0 {
+		return nil
+	}
+	return fault.Usage("InvalidParameters", errors.Join(faults...), fmt.Sprintf("%s --help lists the parameters and their formats", l.contract.Name))
+}
+
+// decode gives field the value in the type of the field. envconfig decodes
+// structs by their tags, so the field is wrapped into a struct whose tag names
+// the variable that the contract derives.
+func decode(ctx context.Context, field reflect.Value, in input, value string) error {
+	wrapper := reflect.New(reflect.StructOf([]reflect.StructField{{
+		Name: "Value", Type: field.Type(), Tag: reflect.StructTag(fmt.Sprintf("env:%q", in.env)),
+	}}))
+	if in.kind == "list" {
+		value = strings.Join(lines(value), "\n")
+	}
+	err := envconfig.ProcessWith(ctx, &envconfig.Config{
+		Target:           wrapper.Interface(),
+		Lookuper:         envconfig.MapLookuper(map[string]string{in.env: value}),
+		DefaultDelimiter: "\n",
+	})
+	if err != nil {
+		return fmt.Errorf("--%s (or %s): %q is not of type %s", in.flag, in.env, value, in.kind)
+	}
+	field.Set(wrapper.Elem().Field(0))
+	return nil
+}
+
+// lines are the items of a list: one per line, white space around them and
+// empty lines do not count.
+func lines(value string) []string {
+	var items []string
+	for line := range strings.Lines(value) {
+		if item := strings.TrimSpace(line); item != "" {
+			items = append(items, item)
+		}
+	}
+	return items
+}

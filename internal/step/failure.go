@@ -1,0 +1,90 @@
+package step
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/redact"
+)
+
+// reported is a failure that was printed and recorded: only its code is left.
+type reported struct{ code int }
+
+func (r *reported) Error() string { return fmt.Sprintf("exit code %d", r.code) }
+
+// fail prints err once, records it in the results, and returns the exit code.
+func (p *program) fail(ctx context.Context, err error, s source) int {
+	code, f := exitCode(ctx, err), fault.Of(err)
+	if code == exitInterrupted || code == exitTerminated {
+		f.Reason = "Stopped"
+	}
+	message := redact.Text(f.Error())
+	fmt.Fprintf(p.stderr, "%s: %s\n", p.layout.contract.Name, message)
+	fmt.Fprintf(p.stderr, "  reason:     %s\n", f.Reason)
+	if f.Hint != "" {
+		fmt.Fprintf(p.stderr, "  what to do: %s\n", redact.Text(f.Hint))
+	}
+	if s.flags != nil && f.Kind != fault.KindUsage {
+		fmt.Fprintf(p.stderr, "  reproduce:  %s\n", p.reproduce(s))
+	}
+	if err := writeResults(p.results(f.Reason, oneLine(message)), p.env, p.stdout); err != nil {
+		fmt.Fprintf(p.stderr, "%s: %s\n", p.layout.contract.Name, redact.Text(err.Error()))
+		// At least the reason must reach whoever looks at the run.
+		_ = writeResults(p.bare(f.Reason, oneLine(message)), p.env, p.stdout)
+	}
+	return code
+}
+
+// bare are the failure results, with every other one empty.
+func (p *program) bare(reason, message string) []result {
+	results := p.results(reason, message)
+	for i := range results[:len(results)-2] {
+		results[i].value = ""
+	}
+	return results
+}
+
+func exitCode(ctx context.Context, err error) int {
+	var s *stopped
+	if errors.As(context.Cause(ctx), &s) {
+		if s.signal == os.Interrupt {
+			return exitInterrupted
+		}
+		return exitTerminated
+	}
+	return int(fault.Of(err).Kind)
+}
+
+// reproduce is a command line that does the same on another machine. Paths of
+// workspaces are shown as they are: the reader puts their own there.
+func (p *program) reproduce(s source) string {
+	words := []string{p.layout.contract.Name}
+	for _, in := range p.layout.inputs {
+		value, said := s.given(in)
+		if !said || value == in.fallback || in.env == credentialsEnv {
+			continue
+		}
+		value = redact.Text(value)
+		if in.kind != "list" {
+			words = append(words, shellWord("--"+in.flag+"="+value))
+			continue
+		}
+		for _, item := range lines(value) {
+			words = append(words, shellWord("--"+in.flag+"="+item))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes a word for a POSIX shell where it needs that.
+func shellWord(word string) string {
+	const plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=./:@%+,"
+	if strings.Trim(word, plain) == "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
