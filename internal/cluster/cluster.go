@@ -1,0 +1,133 @@
+// Package cluster reaches a Kubernetes cluster: it reads and applies objects,
+// says what applying them would change, watches them, and keeps the lease that
+// lets one deployment at a time touch a release. It knows nothing of charts or
+// of Git.
+//
+// A Client lives as long as the context it was connected with. Every request
+// ends with that context, also those of libraries that take none, so that a
+// stopped program stops touching the cluster at once.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// recordingTime is how long a client from Detached goes on after the context
+// ended: a program has 10 s in all to leave a state that a re-run converges from.
+const recordingTime = 6 * time.Second
+
+// Client is a connection to one cluster with one default namespace.
+type Client struct {
+	namespace string
+	alive     context.Context
+	raw       clientcmd.ClientConfig
+	config    *rest.Config
+	clock     *serverClock
+	typed     kubernetes.Interface
+	dynamic   dynamic.Interface
+	discovery discovery.CachedDiscoveryInterface
+	mapper    *restmapper.DeferredDiscoveryRESTMapper
+}
+
+// Connect finds the cluster as kubectl does – KUBECONFIG, then the kubeconfig
+// of the home folder, then the service account of the pod – and checks nothing
+// yet. An empty namespace is the context's own. Every request of the client
+// ends with ctx.
+func Connect(ctx context.Context, namespace string) (*Client, error) {
+	overrides := &clientcmd.ConfigOverrides{}
+	overrides.Context.Namespace = namespace
+	raw := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), overrides)
+	config, err := raw.ClientConfig()
+	if err != nil {
+		return nil, fault.Usage("ClusterUnknown", fmt.Errorf("find the cluster to talk to: %w", err),
+			"set KUBECONFIG, or run in a pod with a service account")
+	}
+	if namespace == "" {
+		if namespace, _, err = raw.Namespace(); err != nil {
+			return nil, fmt.Errorf("read the namespace of the kubeconfig: %w", err)
+		}
+	}
+	return connect(ctx, namespace, raw, config, &serverClock{})
+}
+
+func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, config *rest.Config, clock *serverClock) (*Client, error) {
+	bound := rest.CopyConfig(config)
+	// The server's own flow control bounds us; client-go's default of five
+	// requests a second would make every deployment slow.
+	bound.QPS, bound.Burst = 100, 200
+	bound.UserAgent = "lockstep"
+	bound.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return &boundTransport{until: ctx, next: next, clock: clock}
+	})
+	c := &Client{namespace: namespace, alive: ctx, raw: raw, config: bound, clock: clock}
+	var err error
+	if c.typed, err = kubernetes.NewForConfig(bound); err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+	}
+	if c.dynamic, err = dynamic.NewForConfig(bound); err != nil {
+		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+	}
+	c.discovery = memory.NewMemCacheClient(c.typed.Discovery())
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(c.discovery)
+	return c, nil
+}
+
+// Detached is the same cluster for what must still be written down after the
+// client's context has ended, such as a failed revision or the end of a lease:
+// its requests go on for a few seconds longer.
+func (c *Client) Detached() (*Client, error) {
+	config := rest.CopyConfig(c.config)
+	config.WrapTransport = nil
+	return connect(extend(c.alive, recordingTime), c.namespace, c.raw, config, c.clock)
+}
+
+// Namespace is the namespace for everything that names none.
+func (c *Client) Namespace() string { return c.namespace }
+
+// Now is the time by the cluster's clock, to the second. Before the first
+// answer of the server it is this machine's.
+func (c *Client) Now() time.Time { return c.clock.now() }
+
+// ToRESTConfig, ToDiscoveryClient, ToRESTMapper and ToRawKubeConfigLoader make
+// a Client what Helm and kubectl's libraries call a RESTClientGetter. Discovery
+// is cached in memory: the root file system may be read-only.
+
+func (c *Client) ToRESTConfig() (*rest.Config, error) { return rest.CopyConfig(c.config), nil }
+
+func (c *Client) ToDiscoveryClient() (discovery.CachedDiscoveryInterface, error) {
+	return c.discovery, nil
+}
+
+func (c *Client) ToRESTMapper() (meta.RESTMapper, error) { return c.mapper, nil }
+
+func (c *Client) ToRawKubeConfigLoader() clientcmd.ClientConfig { return c.raw }
+
+// IsAnswer reports whether err is the API server's own answer or the lack of
+// one, in contrast to something that went wrong on this side.
+func IsAnswer(err error) bool {
+	var status apierrors.APIStatus
+	var request *url.Error
+	var network net.Error
+	return errors.As(err, &status) || errors.As(err, &request) || errors.As(err, &network)
+}
+
+// IsNotFound reports whether err is the API server's "not found".
+func IsNotFound(err error) bool { return apierrors.IsNotFound(err) }

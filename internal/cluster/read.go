@@ -1,0 +1,64 @@
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// Secrets is where Helm keeps its release records.
+func (c *Client) Secrets() corev1.SecretInterface {
+	return c.typed.CoreV1().Secrets(c.namespace)
+}
+
+// EnsureNamespace creates the client's namespace unless it exists.
+func (c *Client) EnsureNamespace(ctx context.Context) error {
+	namespaces := c.typed.CoreV1().Namespaces()
+	_, err := namespaces.Get(ctx, c.namespace, metav1.GetOptions{})
+	if err == nil {
+		return nil
+	}
+	if apierrors.IsNotFound(err) {
+		_, err = namespaces.Create(ctx, &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: c.namespace}}, metav1.CreateOptions{})
+	}
+	if err == nil || apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return fmt.Errorf("create namespace %s: %w", c.namespace, err)
+}
+
+// NamespaceError explains err when it came from a namespace that does not
+// exist, and returns it unchanged otherwise.
+func (c *Client) NamespaceError(err error) error {
+	var status apierrors.APIStatus
+	if errors.As(err, &status) && apierrors.IsNotFound(err) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {
+		return fault.Retryable("NamespaceMissing", err, fmt.Sprintf("create namespace %s, or set create-namespace", c.namespace))
+	}
+	return err
+}
+
+// LastLines are the last lines that a container wrote, of its previous run
+// when asked. What it wrote is returned as it is: redacting is the caller's.
+func (c *Client) LastLines(ctx context.Context, pod, container string, previous bool, lines int64) (string, error) {
+	const limit = 16 << 10
+	stream, err := c.typed.CoreV1().Pods(c.namespace).GetLogs(pod, &core.PodLogOptions{
+		Container: container, Previous: previous, TailLines: &lines, LimitBytes: ptr(int64(limit)),
+	}).Stream(ctx)
+	if err != nil {
+		return "", fmt.Errorf("read the log of %s/%s: %w", pod, container, err)
+	}
+	defer stream.Close()
+	text, err := io.ReadAll(io.LimitReader(stream, limit))
+	if err != nil {
+		return "", fmt.Errorf("read the log of %s/%s: %w", pod, container, err)
+	}
+	return string(text), nil
+}
