@@ -109,4 +109,3 @@ func isOCI(repository string) bool { return strings.HasPrefix(repository, "oci:/
 func isHTTP(repository string) bool {
 	return strings.HasPrefix(repository, "http://") || strings.HasPrefix(repository, "https://")
 }
-
