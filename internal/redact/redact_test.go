@@ -61,3 +61,18 @@ func TestErrorKeepsItsChain(t *testing.T) {
 		t.Error("Error(nil) must be nil")
 	}
 }
+
+// TestRow46_TextLosesWhatNobodyNamed: a server's message may hold credentials
+// that the caller never saw.
+func TestRow46_TextLosesWhatNobodyNamed(t *testing.T) {
+	for _, in := range []string{
+		"fatal: unable to access 'https://bot:" + canary[:6] + "%2F@git.example.com/x/': 403",
+		"https://bot:p@ss" + canary[:6] + "@git.example.com",
+		"Proxy-Authorization: Basic " + canary,
+		"GET https://git.example.com/x?private_token=" + canary,
+	} {
+		if got := redact.Text(in); strings.Contains(got, "c4nary") {
+			t.Errorf("Text(%q) = %q still holds the secret", in, got)
+		}
+	}
+}
