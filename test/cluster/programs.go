@@ -1,0 +1,98 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+
+	"github.com/lockstep-cd/lockstep/test/cluster/internal/lockfile"
+	"github.com/lockstep-cd/lockstep/test/cluster/internal/program"
+	"github.com/lockstep-cd/lockstep/test/cluster/internal/progress"
+)
+
+// kubernetesVersion is what the programs say they are. A plain go build leaves v0.0.0-master there, and clients that
+// ask for a minimum version believe it. It must be the version in modules/kubernetes/go.mod.
+const kubernetesVersion = "v1.34.4"
+
+// programs knows what is built from which module, and where it ends up.
+type programs struct {
+	store   program.Store
+	modules string
+	lock    string
+	log     *progress.Log
+}
+
+func newPrograms(s settings, log *progress.Log) programs {
+	dir := filepath.Join(s.Cache, "programs")
+	return programs{program.Store{Dir: dir}, s.Modules, filepath.Join(s.Cache, "build.lock"), log}
+}
+
+func (p programs) module(name string) program.Module {
+	m := program.Module{Dir: filepath.Join(p.modules, name)}
+	switch name {
+	case "kubernetes":
+		m.Flags = []string{"-ldflags", "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion}
+	case "gitea":
+		// Gitea's own database driver is C.
+		m.Flags, m.Cgo = []string{"-tags", "sqlite sqlite_unlock_notify"}, true
+	}
+	return m
+}
+
+func (p programs) named(names ...string) []program.Program {
+	list := make([]program.Program, len(names))
+	for i, name := range names {
+		list[i] = p.named1(name)
+	}
+	return list
+}
+
+func (p programs) named1(name string) program.Program {
+	switch name {
+	case "etcd":
+		return program.Program{Name: name, Module: p.module("etcd"), Package: "go.etcd.io/etcd/server/v3"}
+	case "kwok":
+		return program.Program{Name: name, Module: p.module("kwok"), Package: "sigs.k8s.io/kwok/cmd/kwok"}
+	case "coredns":
+		return program.Program{Name: name, Module: p.module("coredns"), Package: "."}
+	case "gitea":
+		return program.Program{Name: name, Module: p.module("gitea"), Package: "code.gitea.io/gitea"}
+	case "ko":
+		return program.Program{Name: name, Module: p.module("tools"), Package: "github.com/google/ko"}
+	case "crane":
+		return program.Program{Name: name, Module: p.module("tools"), Package: "github.com/google/go-containerregistry/cmd/crane"}
+	default:
+		return program.Program{Name: name, Module: p.module("kubernetes"), Package: "k8s.io/kubernetes/cmd/" + name}
+	}
+}
+
+// path returns where a program is; it must have been built.
+func (p programs) path(name string) (string, error) { return p.store.Path(p.named1(name)) }
+
+// dir returns the folder of the programs built from a module.
+func (p programs) dir(module string) (string, error) { return p.store.ModuleDir(p.module(module)) }
+
+// build compiles those that are missing, one after the other: the compiler keeps all processors busy by itself. Two
+// callers that need the same program wait for each other.
+func (p programs) build(ctx context.Context, names ...string) error {
+	wanted := p.named(names...)
+	missing, err := p.store.Missing(wanted)
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	unlock, err := lockfile.Lock(ctx, p.lock, func() { p.log.Printf("waiting for another build to finish …") })
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	if missing, err = p.store.Missing(wanted); err != nil {
+		return err
+	}
+	for i, m := range missing {
+		what := fmt.Sprintf("building %s (%d of %d)", m.Name, i+1, len(missing))
+		if err := p.log.Do(what, func() error { return p.store.Build(ctx, m) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
