@@ -17,19 +17,31 @@ func (n Node) Text() string {
 	if n.Kind() != Scalar {
 		return ""
 	}
-	if n.Type() == "!!str" {
-		return n.Value()
-	}
 	return canonical(n.Data())
 }
 
-// Data is a scalar's value as Go knows it: nil, a bool, a number or a string.
+// Data is a scalar's value as Helm's reader knows it: nil, a bool, a number or
+// a string. That reader follows YAML 1.1, where an unquoted "on" is true.
 func (n Node) Data() any {
+	n = n.Target()
+	if value, ok := oldBoolean(n.Value()); ok && n.Plain() && !n.Tagged() {
+		return value
+	}
 	var value any
-	if n.Target().raw.Decode(&value) != nil {
-		return n.Target().Value()
+	if n.raw.Decode(&value) != nil {
+		return n.Value()
 	}
 	return value
+}
+
+func oldBoolean(word string) (value, ok bool) {
+	switch word {
+	case "y", "Y", "yes", "Yes", "YES", "on", "On", "ON":
+		return true, true
+	case "n", "N", "no", "No", "NO", "off", "Off", "OFF":
+		return false, true
+	}
+	return false, false
 }
 
 func canonical(value any) string {
