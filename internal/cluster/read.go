@@ -2,6 +2,7 @@ package cluster
 
 import (
 	"context"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -9,9 +10,11 @@ import (
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	corev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/redact"
 )
 
 // Secrets is where Helm keeps its release records.
@@ -47,9 +50,9 @@ func (c *Client) NamespaceError(err error) error {
 
 // LastLines are the last lines that a container wrote, of its previous run
 // when asked. What it wrote is returned as it is: redacting is the caller's.
-func (c *Client) LastLines(ctx context.Context, pod, container string, previous bool, lines int64) (string, error) {
+func (c *Client) LastLines(ctx context.Context, namespace, pod, container string, previous bool, lines int64) (string, error) {
 	const limit = 16 << 10
-	stream, err := c.typed.CoreV1().Pods(c.namespace).GetLogs(pod, &core.PodLogOptions{
+	stream, err := c.typed.CoreV1().Pods(namespace).GetLogs(pod, &core.PodLogOptions{
 		Container: container, Previous: previous, TailLines: &lines, LimitBytes: ptr(int64(limit)),
 	}).Stream(ctx)
 	if err != nil {
@@ -62,3 +65,39 @@ func (c *Client) LastLines(ctx context.Context, pod, container string, previous 
 	}
 	return string(text), nil
 }
+
+// SecretChanges receives whenever a Secret of the client's namespace has
+// changed, until ctx ends.
+func (c *Client) SecretChanges(ctx context.Context) (<-chan struct{}, error) {
+	view, err := c.View(ctx, Source{Resource: core.SchemeGroupVersion.WithResource("secrets"), Namespace: c.namespace})
+	if err != nil {
+		return nil, err
+	}
+	return view.Changed(), nil
+}
+
+// SecretValues are the values of the Secrets among the objects, plain and
+// encoded, for Conceal.
+func SecretValues(objects []Object) []string {
+	var values []string
+	for _, o := range objects {
+		if !isSecret(o.Content) {
+			continue
+		}
+		data, _, _ := unstructured.NestedStringMap(o.Content.Object, "data")
+		for _, encoded := range data {
+			values = append(values, encoded)
+			if plain, err := base64.StdEncoding.DecodeString(encoded); err == nil {
+				values = append(values, string(plain))
+			}
+		}
+		plain, _, _ := unstructured.NestedStringMap(o.Content.Object, "stringData")
+		for _, value := range plain {
+			values = append(values, value, base64.StdEncoding.EncodeToString([]byte(value)))
+		}
+	}
+	return values
+}
+
+// Conceal takes values out of an error's text.
+func Conceal(err error, secrets []string) error { return redact.Error(err, secrets...) }
