@@ -15,8 +15,8 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
-// loadArchive reads a packaged chart that came from a repository.
-func loadArchive(content []byte) (*Chart, error) {
+// Open reads a packaged chart that came from a repository: untrusted bytes.
+func Open(content []byte) (*Chart, error) {
 	if err := checkArchive(content); err != nil {
 		return nil, err
 	}

@@ -93,7 +93,7 @@ func fetchOne(ctx context.Context, client *registry.Client, archives cache, at r
 			return nil, err
 		}
 	}
-	c, err := loadArchive(content)
+	c, err := Open(content)
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", at.Ref, err)
 	}

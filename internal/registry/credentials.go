@@ -111,3 +111,27 @@ func (a *authorised) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	return a.base.RoundTrip(req)
 }
+
+// FindDockerConfig chooses the Docker config.json of a program: the explicit
+// path where one is given, else the one that Tekton left below its credentials
+// folder, else Docker's own places (DOCKER_CONFIG, the home folder). "" means
+// that there is none: anonymous. It is for programs to fill Access with; the
+// rest of this room reads no environment.
+func FindDockerConfig(explicit, credentials string) string {
+	if explicit != "" {
+		return explicit
+	}
+	folders := []string{os.Getenv("DOCKER_CONFIG")}
+	if home, err := os.UserHomeDir(); err == nil {
+		folders = append(folders, filepath.Join(home, ".docker"))
+	}
+	if credentials != "" {
+		folders = append([]string{filepath.Join(credentials, ".docker")}, folders...)
+	}
+	for _, folder := range folders {
+		if _, err := os.Stat(filepath.Join(folder, config.ConfigFileName)); folder != "" && err == nil {
+			return folder
+		}
+	}
+	return ""
+}

@@ -37,13 +37,24 @@ func (c *Client) pushMuseum(ctx context.Context, a Archive, ref ChartRef) (Pushe
 	switch resp.StatusCode {
 	case http.StatusOK, http.StatusCreated, http.StatusAccepted:
 		resp.Body.Close()
-		digest := Digest(a.Content)
-		return Pushed{Location: Location{Ref: ref, URL: strip(ref.Repository), Digest: digest, Content: digest}}, nil
+		return c.published(ctx, a, ref), nil
 	case http.StatusConflict:
 		resp.Body.Close()
 		return c.settleConflict(ctx, a, ref)
 	}
 	return Pushed{}, c.explain(statusError(resp), hostOf(address), what)
+}
+
+// published is where the index says the archive is now. An index that is
+// written with a delay does not have it yet: then all that is known is the
+// repository.
+func (c *Client) published(ctx context.Context, a Archive, ref ChartRef) Pushed {
+	digest := Digest(a.Content)
+	at, err := c.FindChart(ctx, ref)
+	if err != nil || at.Content != digest {
+		at = Location{Ref: ref, URL: strip(ref.Repository), Digest: digest, Content: digest}
+	}
+	return Pushed{Location: at}
 }
 
 // settleConflict decides after another run published the version between our
