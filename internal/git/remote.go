@@ -3,66 +3,152 @@ package git
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git/wire"
 )
 
-var errLater = errors.New("not implemented")
-
-// Remote is a repository elsewhere and the means to reach it.
+// Remote is a repository elsewhere and the means to reach it. It may be used
+// by several goroutines.
 type Remote struct {
-	url    string
-	access Access
+	address address
+	access  Access
+	keys    *keyring
+	client  *wire.Client
 }
 
 // NewRemote checks the URL (https, http, ssh, user@host:path, file, or a
 // plain path) and takes credentials out of it. Nothing is contacted. A URL
 // that cannot be right gives ErrInvalid as a usage fault.
-func NewRemote(url string, a Access) (*Remote, error) { return &Remote{url: url, access: a}, nil }
+func NewRemote(url string, a Access) (*Remote, error) {
+	shown, err := parseAddress(url)
+	if err != nil {
+		return nil, err
+	}
+	keys, err := newKeyring(shown, a)
+	if err != nil {
+		return nil, err
+	}
+	transport, err := newTransport(keys, a)
+	if err != nil {
+		return nil, err
+	}
+	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}}, nil
+}
 
 // URL is where the remote is, without user and password: fit to be stored,
-// shown and logged.
-func (r *Remote) URL() string { return r.url }
+// shown and logged. An SSH user stays, since it is part of the address.
+func (r *Remote) URL() string { return r.address.text }
 
 // Tip finds one ref. ref is "" for the remote's HEAD, a branch ("main"), a
 // tag ("v1"; a branch of the same name wins), or a full name ("refs/…").
 // ErrNotFound when there is none, ErrEmptyRepository when there is no ref at all.
-func (r *Remote) Tip(ctx context.Context, ref string) (Ref, error) { return Ref{}, errLater }
+func (r *Remote) Tip(ctx context.Context, ref string) (Ref, error) {
+	names, err := candidates(ref)
+	if err != nil {
+		return Ref{}, err
+	}
+	var tip Ref
+	err = r.try(ctx, func(ctx context.Context) error {
+		tip, err = r.tip(ctx, names)
+		return err
+	})
+	if err != nil {
+		return Ref{}, r.explain(fmt.Errorf("find %s in %s: %w", nameOf(ref), r.URL(), err))
+	}
+	return tip, nil
+}
+
+func nameOf(ref string) string {
+	if ref == "" {
+		return "the default branch"
+	}
+	return ref
+}
+
+func (r *Remote) tip(ctx context.Context, names []string) (Ref, error) {
+	listed, err := r.client.List(ctx, append([]string{"HEAD"}, names...)...)
+	if err != nil {
+		return Ref{}, err
+	}
+	if len(names) == 0 {
+		return r.defaultBranch(ctx, listed)
+	}
+	for _, name := range names {
+		for _, l := range listed {
+			if l.Name == name {
+				return Ref{Name: l.Name, Hash: Hash(l.Hash), Peeled: Hash(l.Peeled)}, nil
+			}
+		}
+	}
+	return Ref{}, r.missing(ctx, names[0])
+}
+
+// defaultBranch is the branch that HEAD points to.
+func (r *Remote) defaultBranch(ctx context.Context, listed []wire.Ref) (Ref, error) {
+	for _, l := range listed {
+		if l.Name == "HEAD" && l.Hash != "unborn" {
+			name := l.Target
+			if !strings.HasPrefix(name, "refs/") || checkRef(name) != nil {
+				name = "" // a detached HEAD: its commit counts
+			}
+			return Ref{Name: name, Hash: Hash(l.Hash)}, nil
+		}
+	}
+	return Ref{}, r.missing(ctx, "HEAD")
+}
+
+// missing says why a ref is not there, and which branches are.
+func (r *Remote) missing(ctx context.Context, name string) error {
+	branches, err := r.client.List(ctx, "refs/heads/")
+	if err != nil {
+		return err
+	}
+	if len(branches) == 0 {
+		return fault.Refused("EmptyRepository", ErrEmptyRepository, "Push a first commit to it.")
+	}
+	var known []string
+	for _, b := range branches[:min(len(branches), 10)] {
+		known = append(known, strings.TrimPrefix(b.Name, "refs/heads/"))
+	}
+	if len(branches) > len(known) {
+		known = append(known, "…")
+	}
+	if name == "HEAD" {
+		return fault.Refused("RevisionNotFound", fmt.Errorf("HEAD points to no branch: %w", ErrNotFound),
+			"Set the repository's default branch, or name a branch: "+strings.Join(known, ", "))
+	}
+	return fault.Refused("RevisionNotFound", ErrNotFound, "Its branches are: "+strings.Join(known, ", "))
+}
 
 // Refs lists the refs whose full names start with prefix, sorted by name.
 // None is no error.
-func (r *Remote) Refs(ctx context.Context, prefix string) ([]Ref, error) { return nil, errLater }
-
-// Fetch brings ref.Hash and its history into the repository, depth commits
-// deep (0: all of it). A ref with a Hash and no Name fetches that commit
-// wherever the server lets it be reached. No local branch moves; for a branch
-// the remote-tracking ref does.
-func (r *Remote) Fetch(ctx context.Context, into *Repository, ref Ref, depth int) error {
-	return errLater
+func (r *Remote) Refs(ctx context.Context, prefix string) ([]Ref, error) {
+	if !strings.HasPrefix(prefix, "refs/") || strings.ContainsFunc(prefix, isControl) {
+		return nil, fault.Usage("InvalidRevision", fmt.Errorf("%w ref prefix %.100q", ErrInvalid, prefix), "")
+	}
+	var listed []wire.Ref
+	err := r.try(ctx, func(ctx context.Context) (err error) {
+		listed, err = r.client.List(ctx, prefix)
+		return err
+	})
+	if err != nil {
+		return nil, r.explain(fmt.Errorf("list %s* of %s: %w", prefix, r.URL(), err))
+	}
+	var refs []Ref
+	for _, l := range listed {
+		if checkRef(l.Name) == nil { // a hostile server's names end here
+			refs = append(refs, Ref{Name: l.Name, Hash: Hash(l.Hash), Peeled: Hash(l.Peeled)})
+		}
+	}
+	slices.SortFunc(refs, func(a, b Ref) int { return strings.Compare(a.Name, b.Name) })
+	return refs, nil
 }
 
-// Push moves refs at the remote, sending the objects it lacks. Several
-// updates happen all or none where the server can do that. The answers:
-//
-//   - nil: every ref is at New, or at a commit descending from it (also when
-//     the server's answer was lost on the way and the ref was read again);
-//   - ErrMoved: some ref was not at Old;
-//   - ErrRefused, as a refused fault "PushRejected" with the server's words:
-//     the ref is still at Old and the server does not want the update.
-//
-// A branch only ever moves forward: New must descend from Old, else
-// ErrInvalid. Other refs may be replaced.
-func (r *Remote) Push(ctx context.Context, from *Repository, updates ...Update) error {
-	return errLater
-}
-
-// AppendNote adds one line to the note of a commit in refs/notes/lockstep at
-// the remote, racing others safely. The same line twice in a row is written
-// once. The line may not contain a newline.
-func (r *Remote) AppendNote(ctx context.Context, commit Hash, line string, by Signature) error {
-	return errLater
-}
-
-// ReadNotes reads the notes of these commits from refs/notes/lockstep at the
-// remote, in one fetch. Commits without a note are missing in the answer.
-func (r *Remote) ReadNotes(ctx context.Context, commits ...Hash) (map[Hash]string, error) {
-	return nil, errLater
+// has reports whether err is one of the errors.
+func isAny(err error, targets ...error) bool {
+	return slices.ContainsFunc(targets, func(t error) bool { return errors.Is(err, t) })
 }

@@ -1,78 +1,173 @@
 package git
 
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-billy/v5"
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/storage"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
+	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/redact"
+)
+
 // Repository is a local store of objects: a checkout on disk or memory only.
 // It is not safe for use by several goroutines at once.
-type Repository struct{ dir string }
-
-// Open opens the checkout at path, the folder that holds .git.
-// ErrNotFound when there is none.
-func Open(path string) (*Repository, error) { return nil, errLater }
+type Repository struct {
+	dir    string // of the worktree, "" in memory
+	gitDir string // of HEAD and index, "" in memory
+	store  storage.Storer
+	// fetched are commits that a remote gave us and that no ref here names.
+	fetched []plumbing.Hash
+	// pretend are commits to be named as known although they are not here, for
+	// a fetch that only wants what came after them.
+	pretend []string
+}
 
 // NewMemory is an empty store without a worktree, for work that needs no
 // files: fetch a tip, commit on it, push.
-func NewMemory() *Repository { return &Repository{} }
+func NewMemory() *Repository { return &Repository{store: memory.NewStorage()} }
+
+// Open opens the checkout at path, the folder that holds .git.
+// ErrNotFound when there is none.
+func Open(path string) (*Repository, error) {
+	gitDir, common, err := findGitDir(path)
+	if err != nil {
+		return nil, fault.Usage("NotARepository", fmt.Errorf("open %s: %w", path, err),
+			"Give the folder of a Git checkout, the one that holds .git.")
+	}
+	r := &Repository{dir: path, gitDir: gitDir, store: openStore(gitDir, common)}
+	cfg, err := r.store.Config()
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", filepath.Join(common, "config"), err)
+	}
+	if format := cfg.Raw.Section("extensions").Option("objectFormat"); format != "" && format != "sha1" {
+		return nil, fault.Refused("UnsupportedRepository", fmt.Errorf("open %s: its objects are named by %s", path, format),
+			"Only repositories with SHA-1 object names are supported.")
+	}
+	return r, nil
+}
+
+// findGitDir follows the .git file of a linked worktree or a submodule.
+func findGitDir(path string) (gitDir, common string, err error) {
+	gitDir = filepath.Join(path, ".git")
+	info, err := os.Stat(gitDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", "", fmt.Errorf("no Git repository there: %w", ErrNotFound)
+	}
+	if err != nil {
+		return "", "", err
+	}
+	if !info.IsDir() {
+		if gitDir, err = readPointer(gitDir, "gitdir:", path); err != nil {
+			return "", "", err
+		}
+	}
+	common = gitDir
+	if target, err := readPointer(filepath.Join(gitDir, "commondir"), "", gitDir); err == nil {
+		common = target
+	}
+	return gitDir, common, nil
+}
+
+// readPointer reads a file that names another folder.
+func readPointer(file, prefix, base string) (string, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	target, ok := strings.CutPrefix(strings.TrimSpace(string(b)), prefix)
+	if !ok {
+		return "", fmt.Errorf("%s: %w: no %s line", file, ErrInvalid, prefix)
+	}
+	if target = strings.TrimSpace(target); !filepath.IsAbs(target) {
+		target = filepath.Join(base, target)
+	}
+	return target, nil
+}
+
+// openStore bounds every path below the folder, so that a crafted name in the
+// repository's own files cannot lead out of it.
+func openStore(gitDir, common string) storage.Storer {
+	var files billy.Filesystem = osfs.New(gitDir, osfs.WithBoundOS())
+	if common != gitDir {
+		files = dotgit.NewRepositoryFilesystem(files, osfs.New(common, osfs.WithBoundOS()))
+	}
+	return filesystem.NewStorage(files, cache.NewObjectLRUDefault())
+}
 
 // Dir is the worktree's folder, "" in memory.
 func (r *Repository) Dir() string { return r.dir }
 
 // RemoteURL is the URL of origin without user and password, "" without one.
-func (r *Repository) RemoteURL() string { return "" }
+func (r *Repository) RemoteURL() string {
+	cfg, err := r.store.Config()
+	if err != nil {
+		return ""
+	}
+	origin, ok := cfg.Remotes["origin"]
+	if !ok || len(origin.URLs) == 0 {
+		return ""
+	}
+	return redact.URL(origin.URLs[0])
+}
 
 // Head is the branch that is checked out ("main"; "" when HEAD is detached)
-// and its commit. ErrNotFound before the first commit.
-func (r *Repository) Head() (branch string, commit Hash, err error) { return "", "", errLater }
-
-// Read reads a file of a commit. ErrNotFound when the path is no file there,
-// ErrSymlink when it is, or leads through, a symbolic link.
-func (r *Repository) Read(commit Hash, path string) ([]byte, error) { return nil, errLater }
-
-// Changes compares the worktree with HEAD: what Git would call modified,
-// deleted and untracked, without what .gitignore excludes and without
-// lost+found. Sorted by path.
-func (r *Repository) Changes() ([]File, error) { return nil, errLater }
-
-// CommitOptions describes a commit to be made.
-type CommitOptions struct {
-	Parent    Hash   // Zero: a first commit
-	Files     []File // what differs from the parent
-	Message   string
-	Author    Signature
-	Committer Signature // the zero value: the author
+// and its commit. ErrNotFound before the first commit; the branch is told
+// then too.
+func (r *Repository) Head() (branch string, commit Hash, err error) {
+	head, err := r.store.Reference(plumbing.HEAD)
+	if err != nil {
+		return "", "", fmt.Errorf("read HEAD: %w", notFound(err))
+	}
+	if head.Type() == plumbing.HashReference {
+		return "", toHash(head.Hash()), nil
+	}
+	branch = strings.TrimPrefix(head.Target().String(), "refs/heads/")
+	tip, err := r.store.Reference(head.Target())
+	if err != nil {
+		return branch, "", fmt.Errorf("read %s: %w", head.Target(), notFound(err))
+	}
+	return branch, toHash(tip.Hash()), nil
 }
 
-// Commit makes the objects of a commit. No ref and no file of the worktree
-// changes. When the files equal the parent's, the answer is Parent itself.
-func (r *Repository) Commit(c CommitOptions) (Hash, error) { return "", errLater }
-
-// ChangedPaths lists the paths that differ between two commits, sorted.
-// Zero stands for the empty tree.
-func (r *Repository) ChangedPaths(from, to Hash) ([]string, error) { return nil, errLater }
-
-// Ancestor decides whether a is an ancestor of b (or b itself), as far as
-// the local history reaches.
-func (r *Repository) Ancestor(a, b Hash) (Ancestry, error) { return Unknown, errLater }
-
-// Reset moves the branch to the commit, makes it HEAD, and updates the files
-// that differ between HEAD and the commit; others, changed or untracked, stay.
-func (r *Repository) Reset(branch string, commit Hash) error { return errLater }
-
-// CommitInfo is what a commit says about itself.
-type CommitInfo struct {
-	Hash      Hash
-	Parents   []Hash
-	Author    Signature
-	Committer Signature
-	Message   string
+// LocalRef is where a ref of this repository is. ErrNotFound without one.
+func (r *Repository) LocalRef(name string) (Hash, error) {
+	ref, err := r.store.Reference(plumbing.ReferenceName(name))
+	if err != nil {
+		return "", fmt.Errorf("read %s: %w", name, notFound(err))
+	}
+	return toHash(ref.Hash()), nil
 }
 
-// Info reads a commit. ErrNotFound when it is not here.
-func (r *Repository) Info(commit Hash) (CommitInfo, error) { return CommitInfo{}, errLater }
+// SetRef moves a ref of this repository, whatever it was.
+func (r *Repository) SetRef(name string, to Hash) error {
+	if err := checkRef(name); err != nil {
+		return err
+	}
+	if to.IsZero() {
+		return r.store.RemoveReference(plumbing.ReferenceName(name))
+	}
+	return r.store.SetReference(plumbing.NewHashReference(plumbing.ReferenceName(name), fromHash(to)))
+}
 
-// Log walks back from a commit along first parents, newest first, until
-// visit returns false or the local history ends.
-func (r *Repository) Log(from Hash, visit func(CommitInfo) bool) error { return errLater }
+func toHash(h plumbing.Hash) Hash   { return Hash(h.String()) }
+func fromHash(h Hash) plumbing.Hash { return plumbing.NewHash(string(h)) }
 
-// Tag makes an annotated tag object for a commit. No ref is created: Push it.
-func (r *Repository) Tag(name string, commit Hash, message string, by Signature) (Hash, error) {
-	return "", errLater
+// notFound gives the library's ways of saying "not there" one sentinel.
+func notFound(err error) error {
+	if errors.Is(err, plumbing.ErrReferenceNotFound) || errors.Is(err, plumbing.ErrObjectNotFound) {
+		return fmt.Errorf("%w (%w)", ErrNotFound, err)
+	}
+	return err
 }

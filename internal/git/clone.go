@@ -1,0 +1,228 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/index"
+	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// CloneOptions say what Clone brings and where to.
+type CloneOptions struct {
+	Dir      string // made when it is missing
+	Revision string // branch, tag, full ref or commit of 40 digits; "": the remote's HEAD
+	Depth    int    // commits of history; 0: all
+	// DeleteExisting empties Dir first, but for lost+found. Otherwise the
+	// checkout is laid over what is there, and a repository there is reused.
+	DeleteExisting bool
+}
+
+// Clone checks a revision of a remote out into a folder: a branch as a local
+// branch that tracks it, anything else as a detached HEAD. The result is an
+// ordinary repository for the git program, without credentials in its
+// configuration. When it fails, the folder holds nothing of the attempt.
+func Clone(ctx context.Context, from *Remote, o CloneOptions) (*Repository, error) {
+	ref, err := from.Resolve(ctx, o.Revision)
+	if err != nil {
+		return nil, err
+	}
+	c := &cloning{CloneOptions: o, from: from, ref: ref}
+	if err := c.prepare(); err != nil {
+		return nil, fmt.Errorf("prepare %s: %w", o.Dir, err)
+	}
+	if err := c.run(ctx); err != nil {
+		return nil, errors.Join(err, c.undo())
+	}
+	return c.repo, nil
+}
+
+// Resolve finds what a revision means: Tip, or the commit itself.
+func (r *Remote) Resolve(ctx context.Context, revision string) (Ref, error) {
+	if h, ok := ParseHash(revision); ok {
+		return Ref{Hash: h}, nil
+	}
+	ref, err := r.Tip(ctx, revision)
+	if errors.Is(err, ErrNotFound) && len(revision) >= 7 && strings.Trim(revision, "0123456789abcdef") == "" {
+		err = fault.Refused("RevisionNotFound", err, "A commit must be given with all its 40 digits.")
+	}
+	return ref, err
+}
+
+// cloning is one call of Clone.
+type cloning struct {
+	CloneOptions
+	from *Remote
+	ref  Ref
+	repo *Repository
+
+	madeDir bool // the folder was not there
+	empty   bool // the folder holds nothing that is not ours
+	reused  bool // there was a repository, which stays
+}
+
+func (c *cloning) prepare() error {
+	if _, err := os.Lstat(c.Dir); errors.Is(err, fs.ErrNotExist) {
+		c.madeDir = true
+	}
+	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
+		return writable(err, c.Dir)
+	}
+	if c.DeleteExisting {
+		if err := emptyFolder(c.Dir); err != nil {
+			return err
+		}
+	}
+	names, err := contents(c.Dir)
+	if err != nil {
+		return err
+	}
+	c.empty = len(names) == 0
+	_, err = os.Lstat(filepath.Join(c.Dir, ".git", "HEAD"))
+	c.reused = err == nil
+	return nil
+}
+
+// contents lists a folder without lost+found, which belongs to the file
+// system of a volume and to root.
+func contents(dir string) ([]string, error) {
+	list, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, writable(err, dir)
+	}
+	var names []string
+	for _, e := range list {
+		if e.Name() != "lost+found" {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// emptyFolder deletes what a folder holds, not the folder: it may be the root
+// of a volume. Links are deleted, never followed.
+func emptyFolder(dir string) error {
+	names, err := contents(dir)
+	if err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return writable(err, dir)
+	}
+	defer root.Close()
+	for _, name := range names {
+		if err := root.RemoveAll(name); err != nil {
+			return fmt.Errorf("delete %s: %w", name, writable(err, dir))
+		}
+	}
+	return nil
+}
+
+// undo takes away what a failed attempt made.
+func (c *cloning) undo() error {
+	switch {
+	case c.madeDir:
+		return os.RemoveAll(c.Dir)
+	case c.empty:
+		return emptyFolder(c.Dir)
+	case !c.reused:
+		return os.RemoveAll(filepath.Join(c.Dir, ".git"))
+	}
+	return nil
+}
+
+func (c *cloning) run(ctx context.Context) error {
+	var err error
+	if c.repo, err = initRepository(c.Dir, c.settings()); err != nil {
+		return err
+	}
+	if err := c.from.Fetch(ctx, c.repo, c.ref, c.Depth); err != nil {
+		return err
+	}
+	commit, err := c.repo.peel(c.ref.Hash)
+	if err != nil {
+		return fmt.Errorf("check out %s: %w", cmpName(c.ref), err)
+	}
+	if strings.HasPrefix(c.ref.Name, "refs/tags/") {
+		if err := c.repo.SetRef(c.ref.Name, c.ref.Hash); err != nil {
+			return err
+		}
+	}
+	if err := c.repo.checkOut(ctx, commit); err != nil {
+		return err
+	}
+	return c.repo.setHead(c.ref.Branch(), commit)
+}
+
+// peel is the commit that a commit or an annotated tag stands for.
+func (r *Repository) peel(h Hash) (Hash, error) {
+	for range 10 {
+		encoded, err := r.store.EncodedObject(plumbing.AnyObject, fromHash(h))
+		if err != nil {
+			return "", notFound(err)
+		}
+		switch encoded.Type() {
+		case plumbing.CommitObject:
+			return h, nil
+		case plumbing.TagObject:
+			tag, err := object.DecodeTag(r.store, encoded)
+			if err != nil {
+				return "", err
+			}
+			h = toHash(tag.Target)
+		default:
+			return "", fault.Refused("RevisionNotFound", fmt.Errorf("%w: it is a %s, not a commit", ErrInvalid, encoded.Type()), "")
+		}
+	}
+	return "", fmt.Errorf("%w: a tag of a tag of a tag", ErrInvalid)
+}
+
+// checkOut writes all files of a commit and the index. Links come last, so
+// that no file can be written through one.
+func (r *Repository) checkOut(ctx context.Context, commit Hash) error {
+	tree, err := r.treeHash(commit)
+	if err != nil {
+		return err
+	}
+	w, err := r.openWorktree()
+	if err != nil {
+		return err
+	}
+	defer w.Close()
+	entries := map[string]*index.Entry{}
+	links := map[string]object.TreeEntry{}
+	write := func(at string, e object.TreeEntry) error {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		entry, err := w.write(at, e)
+		entries[at] = entry
+		return err
+	}
+	err = r.walk(tree, "", func(at string, e object.TreeEntry) error {
+		if e.Mode == filemode.Symlink {
+			links[at] = e
+			return nil
+		}
+		return write(at, e)
+	})
+	for at, e := range links {
+		if err == nil {
+			err = write(at, e)
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return r.writeIndex(entries)
+}

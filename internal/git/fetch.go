@@ -1,0 +1,286 @@
+package git
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/packfile"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/memory"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git/wire"
+)
+
+const (
+	// wholeHistory is how the protocol asks to undo a cut.
+	wholeHistory = 0x7fffffff
+	// maxHaves bounds what a request names as known: naming the newest commits
+	// is enough to leave out what is here.
+	maxHaves = 256
+	// maxMemoryPack bounds what an in-memory repository takes.
+	maxMemoryPack = 512 << 20
+)
+
+// Fetch brings ref.Hash and its history into the repository, depth commits
+// deep (0: all of it). A ref with a Hash and no Name fetches that commit
+// wherever the server lets it be reached. No local branch moves; for a branch
+// the remote-tracking ref does.
+func (r *Remote) Fetch(ctx context.Context, into *Repository, ref Ref, depth int) error {
+	if _, ok := ParseHash(string(ref.Hash)); !ok {
+		return fault.Usage("InvalidRevision", fmt.Errorf("fetch %q: %w commit", ref.Hash, ErrInvalid), "")
+	}
+	err := r.fetch(ctx, into, ref.Hash, depth)
+	if errors.Is(err, wire.ErrNotOurRef) {
+		err = r.dig(ctx, into, ref.Hash, depth)
+	}
+	if err != nil {
+		return r.explain(fmt.Errorf("fetch %s from %s: %w", cmpName(ref), r.URL(), err))
+	}
+	if branch := ref.Branch(); branch != "" {
+		return into.SetRef("refs/remotes/origin/"+branch, ref.Hash)
+	}
+	return nil
+}
+
+func cmpName(ref Ref) string {
+	if ref.Name == "" {
+		return string(ref.Hash)
+	}
+	return ref.Name
+}
+
+func (r *Remote) fetch(ctx context.Context, into *Repository, want Hash, depth int) error {
+	have, err := into.complete(want, depth)
+	if err != nil || have {
+		return err
+	}
+	return r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, into, want, depth) })
+}
+
+func (r *Remote) fetchOnce(ctx context.Context, into *Repository, want Hash, depth int) error {
+	shallow, err := into.store.Shallow()
+	if err != nil {
+		return err
+	}
+	haves, err := into.haves()
+	if err != nil {
+		return err
+	}
+	if depth == 0 && len(shallow) > 0 {
+		depth = wholeHistory
+	}
+	words := &wire.Words{}
+	answer, err := r.client.Fetch(ctx, wire.FetchRequest{
+		Wants: []string{string(want)}, Haves: haves, Shallow: hexes(shallow), Depth: depth, Words: words,
+	})
+	if err != nil {
+		return err
+	}
+	err = into.takePack(answer.Pack)
+	if closed := answer.Pack.Close(); err == nil {
+		err = closed
+	}
+	if err != nil {
+		return fmt.Errorf("receive objects: %w", err)
+	}
+	if !into.has(fromHash(want)) {
+		return fmt.Errorf("%w: the server sent a pack without %s", wire.ErrProtocol, want)
+	}
+	into.fetched = append(into.fetched, fromHash(want))
+	return into.cut(shallow, answer)
+}
+
+// dig finds a commit that the server hands out only as part of a ref's
+// history: old servers (protocol version 0) take only refs' tips as wishes.
+func (r *Remote) dig(ctx context.Context, into *Repository, want Hash, depth int) error {
+	const mostRefs = 1000
+	heads, err := r.Refs(ctx, "refs/heads/")
+	if err != nil {
+		return err
+	}
+	tags, err := r.Refs(ctx, "refs/tags/")
+	if err != nil {
+		return err
+	}
+	refs := append(heads, tags...)
+	for _, deep := range []int{max(depth, 50), 1000, 0} {
+		for _, ref := range refs[:min(len(refs), mostRefs)] {
+			if err := r.fetch(ctx, into, ref.Hash, deep); err != nil {
+				return err
+			}
+			if into.has(fromHash(want)) {
+				slog.DebugContext(ctx, "found commit in a ref's history", "commit", want, "ref", ref.Name)
+				return nil
+			}
+		}
+	}
+	return fault.Refused("RevisionNotFound", fmt.Errorf("no branch or tag contains it: %w", ErrNotFound),
+		"Check the commit. A commit that only a pull request holds needs its ref, such as refs/pull/1/head.")
+}
+
+// complete reports whether nothing needs to be fetched: the commit is here
+// with as much history as asked for.
+func (r *Repository) complete(want Hash, depth int) (bool, error) {
+	if !r.has(fromHash(want)) {
+		return false, nil
+	}
+	shallow, err := r.store.Shallow()
+	if err != nil {
+		return false, err
+	}
+	level := []plumbing.Hash{fromHash(want)}
+	seen := map[plumbing.Hash]bool{}
+	for n := 1; len(level) > 0 && (depth == 0 || n <= depth); n++ {
+		var next []plumbing.Hash
+		for _, h := range level {
+			if seen[h] {
+				continue
+			}
+			seen[h] = true
+			c, err := r.commit(toHash(h))
+			if err != nil {
+				return r.notCommit(h, err)
+			}
+			if slices.Contains(shallow, h) && n != depth {
+				return false, nil
+			}
+			next = append(next, c.ParentHashes...)
+		}
+		level = next
+	}
+	return true, nil
+}
+
+// notCommit: an annotated tag or a blob that is here is complete as it is; a
+// missing parent is not.
+func (r *Repository) notCommit(h plumbing.Hash, err error) (bool, error) {
+	if r.has(h) || errors.Is(err, ErrNotFound) {
+		return false, nil
+	}
+	return false, err
+}
+
+// haves names commits that the other side need not send again.
+func (r *Repository) haves() ([]string, error) {
+	known := slices.Clone(r.fetched)
+	refs, err := r.store.IterReferences()
+	if err != nil {
+		return nil, err
+	}
+	err = refs.ForEach(func(ref *plumbing.Reference) error {
+		if ref.Type() == plumbing.HashReference {
+			known = append(known, ref.Hash())
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.Reverse(known)
+	all := slices.Clone(r.pretend)
+	for _, h := range known {
+		if !slices.Contains(all, h.String()) && r.has(h) {
+			all = append(all, h.String())
+		}
+		if len(all) == maxHaves {
+			break
+		}
+	}
+	return all, nil
+}
+
+// takePack stores a pack, checking its checksum and every object's name.
+func (r *Repository) takePack(pack io.Reader) error {
+	in := bufio.NewReaderSize(pack, 64<<10)
+	head, err := in.Peek(12)
+	if err != nil {
+		return lost(err)
+	}
+	if string(head[:4]) != "PACK" {
+		return fmt.Errorf("%w: not a pack", wire.ErrProtocol)
+	}
+	if binary.BigEndian.Uint32(head[8:]) == 0 {
+		_, err := io.Copy(io.Discard, in)
+		return err
+	}
+	if _, inMemory := r.store.(*memory.Storage); inMemory {
+		return r.parsePack(in)
+	}
+	return r.writePack(in)
+}
+
+func (r *Repository) parsePack(in io.Reader) error {
+	limited := &io.LimitedReader{R: in, N: maxMemoryPack}
+	p, err := packfile.NewParserWithStorage(packfile.NewScanner(limited), r.store)
+	if err != nil {
+		return err
+	}
+	if _, err := p.Parse(); err != nil {
+		if limited.N <= 0 {
+			return fmt.Errorf("the pack is larger than %d MiB", maxMemoryPack>>20)
+		}
+		return lost(err)
+	}
+	return nil
+}
+
+// writePack streams the pack to disk while its index is built. What is left of
+// one that was cut is taken away by the store.
+func (r *Repository) writePack(in io.Reader) error {
+	store, ok := r.store.(storer.PackfileWriter)
+	if !ok {
+		return errors.New("this store takes no packs")
+	}
+	w, err := store.PackfileWriter()
+	if err != nil {
+		return writable(err, r.gitDir)
+	}
+	_, copied := io.Copy(w, in)
+	closed := w.Close()
+	if copied != nil {
+		return lost(writable(copied, r.gitDir))
+	}
+	return writable(closed, r.gitDir)
+}
+
+// lost makes an end in the middle of a pack recognisable as a lost
+// connection, which is worth another attempt.
+func lost(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// cut records where the history that is here ends.
+func (r *Repository) cut(before []plumbing.Hash, answer *wire.FetchResult) error {
+	if len(answer.Shallow)+len(answer.Unshallow) == 0 {
+		return nil
+	}
+	after := slices.DeleteFunc(slices.Clone(before), func(h plumbing.Hash) bool {
+		return slices.Contains(answer.Unshallow, h.String())
+	})
+	for _, h := range answer.Shallow {
+		if h := plumbing.NewHash(h); !slices.Contains(after, h) {
+			after = append(after, h)
+		}
+	}
+	return r.store.SetShallow(after)
+}
+
+func hexes(hashes []plumbing.Hash) []string {
+	all := make([]string, len(hashes))
+	for i, h := range hashes {
+		all[i] = strings.ToLower(h.String())
+	}
+	return all
+}

@@ -1,0 +1,100 @@
+package git
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// settings are what .git/config says.
+type settings struct {
+	url           string
+	fetch         string // a refspec
+	branch        string // that tracks origin, "" without one
+	skipTLSVerify bool
+}
+
+func (c *cloning) settings() settings {
+	s := settings{url: c.from.URL(), branch: c.ref.Branch(), skipTLSVerify: c.from.access.SkipTLSVerify,
+		fetch: "+refs/heads/*:refs/remotes/origin/*"}
+	if c.Depth > 0 && s.branch != "" {
+		// As git clone --depth does: other branches are fetched when asked for.
+		s.fetch = fmt.Sprintf("+refs/heads/%s:refs/remotes/origin/%[1]s", s.branch)
+	}
+	return s
+}
+
+// initRepository makes dir a repository, or makes what is there one that
+// follows these settings. Written by hand rather than by a library: the file
+// is small, and nothing may come into it that was not asked for.
+func initRepository(dir string, s settings) (*Repository, error) {
+	gitDir := filepath.Join(dir, ".git")
+	for _, sub := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags", "info"} {
+		if err := os.MkdirAll(filepath.Join(gitDir, sub), 0o777); err != nil {
+			return nil, writable(err, dir)
+		}
+	}
+	head := "ref: refs/heads/" + s.branch + "\n"
+	if s.branch == "" {
+		head = "ref: refs/heads/main\n"
+	}
+	if err := writeMissing(filepath.Join(gitDir, "HEAD"), head); err != nil {
+		return nil, writable(err, dir)
+	}
+	if err := writeWhole(filepath.Join(gitDir, "config"), s.text(keepsModes(gitDir))); err != nil {
+		return nil, writable(err, dir)
+	}
+	return Open(dir)
+}
+
+// keepsModes reports whether the file system knows an executable from another
+// file. Some network volumes show every file as executable.
+func keepsModes(gitDir string) bool {
+	info, err := os.Lstat(filepath.Join(gitDir, "HEAD"))
+	return err != nil || info.Mode()&0o111 == 0
+}
+
+func (s settings) text(modes bool) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "[core]\n\trepositoryformatversion = 0\n\tfilemode = %t\n\tbare = false\n\tlogallrefupdates = true\n", modes)
+	if s.skipTLSVerify {
+		b.WriteString("[http]\n\tsslVerify = false\n")
+	}
+	fmt.Fprintf(&b, "[remote \"origin\"]\n\turl = %s\n\tfetch = %s\n", quoted(s.url), s.fetch)
+	if s.branch != "" {
+		fmt.Fprintf(&b, "[branch %s]\n\tremote = origin\n\tmerge = refs/heads/%s\n", quoted(s.branch), s.branch)
+	}
+	return b.String()
+}
+
+// quoted is a value as git-config reads it.
+func quoted(s string) string {
+	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
+}
+
+func writeMissing(path, text string) error {
+	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return writeWhole(path, text)
+}
+
+// writeWhole replaces a file in one step.
+func writeWhole(path, text string) error {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(text)
+	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	if err == nil {
+		err = os.Rename(f.Name(), path)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}

@@ -1,0 +1,233 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git/wire"
+)
+
+// Push moves refs at the remote, sending the objects it lacks. Several
+// updates happen all or none where the server can do that. The answers:
+//
+//   - nil: every ref is at New, or at a commit descending from it (also when
+//     the server's answer was lost on the way and the ref was read again);
+//   - ErrMoved: some ref was not at Old;
+//   - ErrRefused, as a refused fault "PushRejected" with the server's words:
+//     the ref is still at Old and the server does not want the update.
+//
+// A branch only ever moves forward: New must descend from Old, else
+// ErrInvalid. Other refs may be replaced.
+func (r *Remote) Push(ctx context.Context, from *Repository, updates ...Update) error {
+	if err := from.checkUpdates(updates); err != nil {
+		return err
+	}
+	p := &push{remote: r, from: from, updates: updates}
+	err := r.try(ctx, p.attempt)
+	if err != nil {
+		return r.explain(fmt.Errorf("push %s to %s: %w", p.names(), r.URL(), err))
+	}
+	return nil
+}
+
+func (r *Repository) checkUpdates(updates []Update) error {
+	if len(updates) == 0 {
+		return fault.Usage("NothingToPush", fmt.Errorf("push: %w: no updates", ErrInvalid), "")
+	}
+	for _, u := range updates {
+		if err := checkRef(u.Ref); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(u.Ref, "refs/heads/") || u.Old.IsZero() || u.New.IsZero() {
+			continue
+		}
+		forward, err := r.Ancestor(u.Old, u.New)
+		if err != nil {
+			return err
+		}
+		if forward != Yes {
+			return fmt.Errorf("push %s: %w: %s does not descend from %s, and nothing is ever forced",
+				u.Ref, ErrInvalid, u.New.Short(), u.Old.Short())
+		}
+	}
+	return nil
+}
+
+// push is one call of Push over its attempts.
+type push struct {
+	remote  *Remote
+	from    *Repository
+	updates []Update
+	// doubt: some attempt's answer was lost, so the refs may have moved by us.
+	doubt bool
+}
+
+func (p *push) names() string {
+	var names []string
+	for _, u := range p.updates {
+		names = append(names, u.Ref)
+	}
+	return strings.Join(names, ", ")
+}
+
+// attempt compares, then swaps. The server compares once more under its own
+// lock. What a failure means is decided by reading the refs again, never by
+// the server's words, which differ between servers, versions and languages.
+func (p *push) attempt(ctx context.Context) error {
+	names := make([]string, len(p.updates))
+	for i, u := range p.updates {
+		names[i] = u.Ref
+	}
+	session, err := p.remote.client.Push(ctx, names, func(h string) bool { return p.from.has(fromHash(Hash(h))) })
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	todo, err := p.compare(ctx, func(ref string) Hash { return Hash(session.Ref(ref)) })
+	if err != nil || len(todo) == 0 {
+		return err
+	}
+	pack, err := p.from.packFor(todo, session.Has)
+	if err != nil {
+		return fmt.Errorf("collect objects: %w", err)
+	}
+	report, err := session.Send(ctx, commands(todo), pack)
+	if err != nil {
+		return p.afterLoss(ctx, err)
+	}
+	if why := refusal(report, todo); why != nil {
+		return p.afterRefusal(ctx, why)
+	}
+	return nil
+}
+
+func commands(updates []Update) []wire.Command {
+	var all []wire.Command
+	for _, u := range updates {
+		all = append(all, wire.Command{Ref: u.Ref, Old: hex(u.Old), New: hex(u.New)})
+	}
+	return all
+}
+
+func hex(h Hash) string {
+	if h.IsZero() {
+		return string(Zero)
+	}
+	return string(h)
+}
+
+// compare holds the refs as they are against the updates and returns those
+// that are still to be made. ErrMoved when one is neither at Old nor ours.
+func (p *push) compare(ctx context.Context, at func(ref string) Hash) ([]Update, error) {
+	var todo []Update
+	for _, u := range p.updates {
+		switch now := at(u.Ref); {
+		case hex(now) == hex(u.New):
+		case hex(now) == hex(u.Old):
+			todo = append(todo, u)
+		default:
+			ours, err := p.ours(ctx, u, now)
+			if err != nil {
+				return nil, err
+			}
+			if !ours {
+				return nil, fmt.Errorf("%w: it is at %s, not at %s", ErrMoved, now.Short(), Hash(hex(u.Old)).Short())
+			}
+		}
+	}
+	return todo, nil
+}
+
+// reread asks where the refs are now.
+func (p *push) reread(ctx context.Context) (todo []Update, err error) {
+	at := map[string]Hash{}
+	for _, u := range p.updates {
+		refs, err := p.remote.client.List(ctx, u.Ref)
+		if err != nil {
+			return nil, err
+		}
+		for _, ref := range refs {
+			at[ref.Name] = Hash(ref.Hash)
+		}
+	}
+	return p.compare(ctx, func(ref string) Hash { return at[ref] })
+}
+
+// afterLoss: the server may have taken the push although we did not hear it.
+func (p *push) afterLoss(ctx context.Context, lost error) error {
+	var remote *wire.RemoteError
+	if _, again := wire.Transient(lost); !again && !errors.As(lost, &remote) {
+		return lost
+	}
+	p.doubt = true
+	todo, err := p.reread(ctx)
+	if err != nil {
+		// The next attempt reads them as well; keep the cause that we know.
+		if isAny(err, ErrMoved) {
+			return err
+		}
+		return lost
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	return lost
+}
+
+// afterRefusal tells a race from a refusal.
+func (p *push) afterRefusal(ctx context.Context, why error) error {
+	todo, err := p.reread(ctx)
+	if err != nil {
+		return err
+	}
+	if len(todo) == 0 {
+		return nil
+	}
+	return fault.Refused("PushRejected", fmt.Errorf("%w: %w", ErrRefused, why),
+		"The ref has not moved: the host does not want this change. Check branch protection, hooks and the account's rights.")
+}
+
+// refusal is what the server says against the push, nil when it took it all.
+func refusal(report *wire.Report, updates []Update) error {
+	var text []string
+	if report.Unpack != "ok" {
+		text = append(text, "unpack: "+report.Unpack)
+	}
+	for _, u := range updates {
+		if why, told := report.Refs[u.Ref]; !told {
+			text = append(text, u.Ref+": no answer")
+		} else if why != "" {
+			text = append(text, u.Ref+": "+why)
+		}
+	}
+	if len(text) == 0 {
+		return nil
+	}
+	if report.Words != "" {
+		text = append(text, report.Words)
+	}
+	return errors.New(strings.Join(slices.Compact(text), "; "))
+}
+
+// ours decides whether a ref that is neither at Old nor at New got there by
+// way of New: after an answer was lost, somebody may have pushed on top.
+func (p *push) ours(ctx context.Context, u Update, now Hash) (bool, error) {
+	if !p.doubt || u.New.IsZero() || now.IsZero() {
+		return false, nil
+	}
+	const deep = 64
+	scratch := NewMemory()
+	scratch.pretend = []string{string(u.New)}
+	if !u.Old.IsZero() {
+		scratch.pretend = append(scratch.pretend, string(u.Old))
+	}
+	if err := p.remote.fetchOnce(ctx, scratch, now, deep); err != nil {
+		return false, err
+	}
+	answer, err := scratch.Ancestor(u.New, now)
+	return answer == Yes, err
+}
