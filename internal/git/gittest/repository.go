@@ -101,6 +101,9 @@ func (r *Repository) GitIn(input string, args ...string) string {
 	return runIn(r.t, r.Dir, input, args...)
 }
 
+// Work is the checkout that Commit works in.
+func (r *Repository) Work() string { return r.work }
+
 // Head is the commit of a branch.
 func (r *Repository) Head(branch string) string {
 	r.t.Helper()
