@@ -1,0 +1,57 @@
+# Every target is a short command that can be typed by hand; `make help` lists them.
+SHELL := /bin/bash -o pipefail
+export CGO_ENABLED := 0
+export KO_CONFIG_PATH := $(CURDIR)/ko.yaml
+
+CLUSTER := cd test/cluster && go run .
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.PHONY: demo
+demo: ## show the main job on a real cluster on this machine (Debian, root); sets up all it needs
+	$(CLUSTER) full up
+	eval "$$($(CLUSTER) full env)" && go run ./test/demo
+
+.PHONY: demo-down
+demo-down: ## stop the demo's cluster; its data stays for the next start
+	$(CLUSTER) full down
+
+.PHONY: test
+test: ## all tests that need neither root nor a full cluster
+	$(CLUSTER) light up
+	go test -timeout 40m ./...
+	cd test/cluster && go test -timeout 20m ./...
+
+.PHONY: e2e
+e2e: ## the pipelines on a real cluster on this machine (Debian, root)
+	$(CLUSTER) full up
+	eval "$$($(CLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v ./test/e2e
+
+.PHONY: check
+check: ## formatting, vet, generated files
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	go vet ./...
+	go vet -tags e2e ./test/e2e
+	cd test/cluster && go vet ./...
+	go mod tidy -diff
+	go run ./tasks/generate --check
+	@echo "govulncheck: not checked here, its database is public; the release workflow does"
+
+.PHONY: generate
+generate: ## write the StepActions, Tasks and tables that follow from the programs' contracts
+	go run ./tasks/generate
+
+.PHONY: mutations
+mutations: ## take every guard out, one at a time, and want its test red
+	MUTATIONS=all go test -count=1 -timeout 60m -v ./test/mutations
+
+.PHONY: images
+images: ## build all programs as images into KO_DOCKER_REPO
+	$(CLUSTER) build tools
+	eval "$$($(CLUSTER) full env)" && ko build --base-import-paths --sbom none ./steps/...
+
+.PHONY: bench
+bench: ## the benchmarks side by side; writes bench/RESULTS.md
+	go run ./bench

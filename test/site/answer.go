@@ -1,0 +1,54 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+)
+
+// answerConst is the line of the example services that says what they answer.
+var answerConst = regexp.MustCompile(`(?m)^const answer = .*$`)
+
+// SetAnswer changes what an example service answers.
+func SetAnswer(c *Checkout, answer string) error {
+	path := filepath.Join(c.Dir, "main.go")
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !answerConst.Match(text) {
+		return fmt.Errorf("%s has no line `const answer = …`", path)
+	}
+	line := fmt.Sprintf("const answer = %q", answer)
+	return os.WriteFile(path, answerConst.ReplaceAllLiteral(text, []byte(line)), 0o644)
+}
+
+// Answer asks a service of the environment over HTTP, by its alias in the
+// environment's chart.
+func (s *Site) Answer(ctx context.Context, alias string) (string, error) {
+	address, err := s.ServiceAddress(ctx, s.Namespace, s.Environment+"-"+alias)
+	if err != nil {
+		return "", err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
+	if err != nil {
+		return "", err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil {
+		return "", err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return "", fmt.Errorf("GET %s: %s: %s", address, resp.Status, text)
+	}
+	return string(text), nil
+}

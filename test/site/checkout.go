@@ -1,0 +1,55 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Checkout is a developer's working copy of a repository.
+type Checkout struct {
+	Dir string
+	env []string
+}
+
+// Clone makes a working copy of a repository in dir.
+func (s *Site) Clone(ctx context.Context, repository, dir string) (*Checkout, error) {
+	env, err := s.Gitea.gitEnvironment()
+	if err != nil {
+		return nil, err
+	}
+	c := &Checkout{Dir: dir, env: env}
+	_, err = command{env: env}.run(ctx, "git", "clone", "-q", s.RepositoryURL(repository), dir)
+	return c, err
+}
+
+// Git runs the git program in the working copy and returns its trimmed output.
+func (c *Checkout) Git(ctx context.Context, args ...string) (string, error) {
+	out, err := command{dir: c.Dir, env: c.env}.run(ctx, "git", args...)
+	return strings.TrimSpace(out), err
+}
+
+// Replace replaces a text in a file; a text that is not there is an error.
+func (c *Checkout) Replace(path, old, new string) error {
+	path = filepath.Join(c.Dir, path)
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if !strings.Contains(string(text), old) {
+		return fmt.Errorf("%s does not hold %q", path, old)
+	}
+	return os.WriteFile(path, []byte(strings.ReplaceAll(string(text), old, new)), 0o644)
+}
+
+// Push commits everything and pushes the current branch; it returns the commit.
+func (c *Checkout) Push(ctx context.Context, message string) (string, error) {
+	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "-m", message}, {"push", "-q", "origin", "HEAD"}} {
+		if _, err := c.Git(ctx, args...); err != nil {
+			return "", err
+		}
+	}
+	return c.Git(ctx, "rev-parse", "HEAD")
+}

@@ -1,0 +1,198 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Install puts Lockstep into the cluster and connects the repositories with it.
+func (s *Site) Install(ctx context.Context) error {
+	for _, part := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"build the programs with ko and push them to " + s.Registry, s.resolveTasks},
+		{"apply namespaces, rights, tasks, pipelines and triggers", s.applyAll},
+		{"create the repositories in Gitea", s.createRepositories},
+		{"publish the services' first versions", s.seedApplications},
+		{"connect the webhooks", s.connectWebhooks},
+		{"push the environment's first commit", s.seedEnvironment},
+	} {
+		s.Log("%s", part.what)
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.what, err)
+		}
+	}
+	return nil
+}
+
+// resolved is where the Tasks lie with their images built and pushed.
+func (s *Site) resolved() string { return filepath.Join(s.Root, ".build", "tasks.yaml") }
+
+func (s *Site) resolveTasks(ctx context.Context) error {
+	sources, err := filepath.Glob(filepath.Join(s.Root, "tasks", "*", "*.yaml"))
+	if err != nil || len(sources) == 0 {
+		return fmt.Errorf("no Tasks below %s/tasks: %v", s.Root, err)
+	}
+	args := []string{"resolve", "--platform", "linux/amd64", "--sbom", "none", "--base-import-paths"}
+	for _, source := range sources {
+		args = append(args, "-f", source)
+	}
+	c := command{dir: s.Root, env: []string{
+		"KO_CONFIG_PATH=" + filepath.Join(s.Root, "ko.yaml"), "KO_DEFAULTBASEIMAGE=" + s.StaticBase, "KO_DOCKER_REPO=" + s.Registry + "/lockstep",
+	}}
+	out, err := c.run(ctx, "ko", args...)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(s.resolved()), 0o755); err != nil {
+		return err
+	}
+	return os.WriteFile(s.resolved(), []byte(out), 0o644)
+}
+
+func (s *Site) applyAll(ctx context.Context) error {
+	values := map[string]string{
+		"APPLICATIONS_NAMESPACE": s.Applications,
+		"ENVIRONMENT":            s.Environment, "NAMESPACE": s.Namespace,
+		"REPOSITORY": s.Owner + "/" + s.EnvironmentRepository(), "BRANCH": "main", "INSECURE_REGISTRIES": s.Registry,
+	}
+	if err := s.applyTemplate(ctx, "applications.yaml", values); err != nil {
+		return err
+	}
+	if err := s.applyTemplate(ctx, "environment.yaml", values); err != nil {
+		return err
+	}
+	for _, namespace := range []string{s.Applications, s.RunNamespace()} {
+		if err := s.applySecrets(ctx, namespace); err != nil {
+			return err
+		}
+		if err := s.applyPipelines(ctx, namespace); err != nil {
+			return err
+		}
+	}
+	for _, application := range applications {
+		if err := s.applyTemplate(ctx, "application.yaml", s.applicationValues(application)); err != nil {
+			return err
+		}
+	}
+	return s.awaitListeners(ctx)
+}
+
+func (s *Site) applicationValues(application string) map[string]string {
+	return map[string]string{
+		"APPLICATIONS_NAMESPACE": s.Applications, "APPLICATION": application,
+		"REPOSITORY": s.Owner + "/" + application, "BRANCH": "main",
+		"TEST_IMAGE": s.GoImage, "IMAGE_BASE": s.StaticBase,
+		"IMAGE_REPOSITORY": s.Registry + "/" + s.Owner + "/" + application, "CHART_REPOSITORY": s.chartRepository(),
+		"INSECURE_REGISTRIES": s.Registry, "ENVIRONMENT": s.Environment, "ENVIRONMENT_URL": s.RepositoryURL(s.EnvironmentRepository()),
+	}
+}
+
+func (s *Site) chartRepository() string { return "oci://" + s.Registry + "/charts" }
+
+func (s *Site) applySecrets(ctx context.Context, namespace string) error {
+	password, err := s.Gitea.Password()
+	if err != nil {
+		return err
+	}
+	for name, values := range map[string]map[string]string{
+		"lockstep-git":      {"username": s.Gitea.User, "password": password},
+		"lockstep-registry": {"config.json": "{}"}, // the registry of the test cluster asks for nothing
+		"lockstep-webhook":  {"secret": random()},
+	} {
+		if err := s.secret(ctx, namespace, name, values); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Site) applyPipelines(ctx context.Context, namespace string) error {
+	files := []string{s.resolved()}
+	for _, pattern := range []string{"pipelines/application/*.yaml", "pipelines/environment/*.yaml", "pipelines/triggers/*.yaml"} {
+		found, err := filepath.Glob(filepath.Join(s.Root, pattern))
+		if err != nil || len(found) == 0 {
+			return fmt.Errorf("nothing in %s: %v", pattern, err)
+		}
+		files = append(files, found...)
+	}
+	var all strings.Builder
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		all.Write(text)
+		all.WriteString("\n---\n")
+	}
+	return s.apply(ctx, namespace, all.String())
+}
+
+// awaitListeners waits until the event listeners answer.
+func (s *Site) awaitListeners(ctx context.Context) error {
+	for _, namespace := range []string{s.Applications, s.RunNamespace()} {
+		if err := Until(ctx, "the event listener in "+namespace, func(ctx context.Context) (bool, error) {
+			address, err := s.ServiceAddress(ctx, namespace, "el-lockstep")
+			if err != nil {
+				return false, err
+			}
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/live", nil)
+			if err != nil {
+				return false, err
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				return false, err
+			}
+			defer resp.Body.Close()
+			return resp.StatusCode == http.StatusOK, nil
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Site) createRepositories(ctx context.Context) error {
+	if err := s.Gitea.organisation(ctx, s.Owner); err != nil {
+		return err
+	}
+	for _, name := range append([]string{s.EnvironmentRepository()}, applications...) {
+		if err := s.Gitea.repository(ctx, s.Owner, name); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// WebhookURL is where a repository's pushes go, seen from the Git host.
+func (s *Site) WebhookURL(ctx context.Context, namespace string) (string, error) {
+	address, err := s.ServiceAddress(ctx, namespace, "el-lockstep")
+	return "http://" + address, err
+}
+
+func (s *Site) connectWebhooks(ctx context.Context) error {
+	namespaces := map[string]string{s.EnvironmentRepository(): s.RunNamespace()}
+	for _, name := range applications {
+		namespaces[name] = s.Applications
+	}
+	for repository, namespace := range namespaces {
+		url, err := s.WebhookURL(ctx, namespace)
+		if err != nil {
+			return err
+		}
+		secret, err := s.SecretValue(ctx, namespace, "lockstep-webhook", "secret")
+		if err != nil {
+			return err
+		}
+		if err := s.Gitea.webhook(ctx, s.Owner, repository, url, secret); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,116 @@
+package site
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Kubectl runs kubectl against the cluster.
+func (s *Site) Kubectl(ctx context.Context, args ...string) (string, error) {
+	return command{}.run(ctx, "kubectl", args...)
+}
+
+// Get reads an object, or a list of them, into value.
+func (s *Site) Get(ctx context.Context, value any, args ...string) error {
+	out, err := s.Kubectl(ctx, append([]string{"get", "-o", "json"}, args...)...)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal([]byte(out), value)
+}
+
+// apply applies manifests as this package's field manager.
+func (s *Site) apply(ctx context.Context, namespace, manifests string) error {
+	args := []string{"apply", "--server-side", "--force-conflicts", "--field-manager=lockstep-site", "-f", "-"}
+	if namespace != "" {
+		args = append(args, "-n", namespace)
+	}
+	_, err := command{stdin: manifests}.run(ctx, "kubectl", args...)
+	return err
+}
+
+// applyTemplate applies a file of examples/site with its values filled in. A
+// value that the file names and nobody gives is an error.
+func (s *Site) applyTemplate(ctx context.Context, name string, values map[string]string) error {
+	text, err := os.ReadFile(filepath.Join(s.Root, "examples", "site", name))
+	if err != nil {
+		return err
+	}
+	var missing []string
+	manifests := os.Expand(string(text), func(key string) string {
+		value, ok := values[key]
+		if !ok {
+			missing = append(missing, key)
+		}
+		return value
+	})
+	if len(missing) > 0 {
+		return fmt.Errorf("examples/site/%s: no value for %v", name, missing)
+	}
+	if err := s.apply(ctx, "", manifests); err != nil {
+		return fmt.Errorf("apply examples/site/%s: %w", name, err)
+	}
+	return nil
+}
+
+// secret creates a secret once; later calls keep what is there.
+func (s *Site) secret(ctx context.Context, namespace, name string, values map[string]string) error {
+	if _, err := s.Kubectl(ctx, "get", "secret", name, "-n", namespace); err == nil {
+		return nil
+	}
+	data := map[string]string{}
+	for key, value := range values {
+		data[key] = base64.StdEncoding.EncodeToString([]byte(value))
+	}
+	manifest, err := json.Marshal(map[string]any{
+		"apiVersion": "v1", "kind": "Secret",
+		"metadata": map[string]any{"name": name, "namespace": namespace},
+		"data":     data,
+	})
+	if err != nil {
+		return err
+	}
+	return s.apply(ctx, "", string(manifest))
+}
+
+// SecretValue reads one value of a secret.
+func (s *Site) SecretValue(ctx context.Context, namespace, name, key string) (string, error) {
+	var secret struct{ Data map[string][]byte }
+	if err := s.Get(ctx, &secret, "secret", name, "-n", namespace); err != nil {
+		return "", err
+	}
+	value, ok := secret.Data[key]
+	if !ok {
+		return "", fmt.Errorf("secret %s/%s has no %s, only %v", namespace, name, key, slices.Sorted(maps.Keys(secret.Data)))
+	}
+	return string(value), nil
+}
+
+// random is a new secret of 32 bytes in hex.
+func random() string { return strings.ToLower(rand.Text() + rand.Text()) }
+
+// ServiceAddress is host:port of a Service, reachable from this machine because
+// the cluster's node is this machine.
+func (s *Site) ServiceAddress(ctx context.Context, namespace, name string) (string, error) {
+	var service struct {
+		Spec struct {
+			ClusterIP string
+			Ports     []struct{ Port int }
+		}
+	}
+	if err := s.Get(ctx, &service, "service", name, "-n", namespace); err != nil {
+		return "", err
+	}
+	if len(service.Spec.Ports) == 0 {
+		return "", fmt.Errorf("service %s/%s has no port", namespace, name)
+	}
+	return fmt.Sprintf("%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port), nil
+}

@@ -1,0 +1,160 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// applications are the examples that become repositories.
+var applications = []string{"user-service", "billing-service"}
+
+// firstVersion is what the example environment names.
+const firstVersion = "2.3.118"
+
+// chartsPlaceholder is where the example environment says its charts are; a
+// site puts its own registry there.
+const chartsPlaceholder = "oci://registry.example.com/charts"
+
+// programs builds our steps for this machine: they are ordinary programs, and
+// the first versions are published with them before any pipeline exists.
+func (s *Site) programs(ctx context.Context, names ...string) (string, error) {
+	bin := filepath.Join(s.Root, ".build", "bin")
+	args := []string{"build", "-trimpath", "-o", bin + "/"}
+	for _, name := range names {
+		args = append(args, "./steps/"+name)
+	}
+	_, err := command{dir: s.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", args...)
+	return bin, err
+}
+
+// isEmpty says whether a repository has no branch yet.
+func (s *Site) isEmpty(ctx context.Context, repository string) (bool, error) {
+	env, err := s.Gitea.gitEnvironment()
+	if err != nil {
+		return false, err
+	}
+	out, err := command{env: env}.run(ctx, "git", "ls-remote", "--heads", s.RepositoryURL(repository))
+	return strings.TrimSpace(out) == "", err
+}
+
+// seedApplications pushes the examples and publishes their first version, as
+// their history before Lockstep would have.
+func (s *Site) seedApplications(ctx context.Context) error {
+	for _, name := range applications {
+		empty, err := s.isEmpty(ctx, name)
+		if err != nil {
+			return err
+		}
+		if !empty {
+			continue
+		}
+		if err := s.publishFirst(ctx, name); err != nil {
+			return fmt.Errorf("%s %s: %w", name, firstVersion, err)
+		}
+		if err := s.pushExample(ctx, name, name, func(c *Checkout) error {
+			_, err := c.Git(ctx, "tag", "-a", "-m", "release "+firstVersion, "v"+firstVersion)
+			return err
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Site) publishFirst(ctx context.Context, name string) error {
+	bin, err := s.programs(ctx, "package-image", "package-chart")
+	if err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp("", "lockstep-seed-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.Root, "examples", name))); err != nil {
+		return err
+	}
+	build := command{dir: dir, env: []string{"CGO_ENABLED=0", "GOWORK=off"}}
+	if _, err := build.run(ctx, "go", "build", "-trimpath", "-o", "dist/", "."); err != nil {
+		return err
+	}
+	repository := s.Registry + "/" + s.Owner + "/" + name
+	digestFile := filepath.Join(dir, "digest")
+	publish := command{dir: dir, env: []string{"RESULT_IMAGE_DIGEST_PATH=" + digestFile}}
+	if _, err := publish.run(ctx, filepath.Join(bin, "package-image"), "--source=.", "--base="+s.StaticBase, "--files=dist/"+name+":/usr/bin/"+name,
+		"--entrypoint=/usr/bin/"+name, "--repository="+repository, "--tag="+firstVersion, "--version="+firstVersion, "--insecure="+s.Registry); err != nil {
+		return err
+	}
+	digest, err := os.ReadFile(digestFile)
+	if err != nil {
+		return err
+	}
+	_, err = publish.run(ctx, filepath.Join(bin, "package-chart"), "--source=.", "--path=charts/"+name, "--version="+firstVersion,
+		"--image="+repository+":"+firstVersion, "--image-digest="+string(digest), "--repository="+s.chartRepository(), "--insecure="+s.Registry)
+	return err
+}
+
+// pushExample makes a folder of examples/ the first commit of a repository.
+func (s *Site) pushExample(ctx context.Context, example, repository string, prepare func(*Checkout) error) error {
+	dir, err := os.MkdirTemp("", "lockstep-seed-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	env, err := s.Gitea.gitEnvironment()
+	if err != nil {
+		return err
+	}
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.Root, "examples", example))); err != nil {
+		return err
+	}
+	c := &Checkout{Dir: dir, env: env}
+	for _, args := range [][]string{{"init", "-q", "-b", "main"}, {"add", "-A"}, {"commit", "-q", "-m", "feat: first version"}} {
+		if _, err := c.Git(ctx, args...); err != nil {
+			return err
+		}
+	}
+	if prepare != nil {
+		if err := prepare(c); err != nil {
+			return err
+		}
+	}
+	_, err = c.Git(ctx, "push", "-q", "--follow-tags", s.RepositoryURL(repository), "main")
+	return err
+}
+
+// seedEnvironment pushes the example environment; its webhook starts the first
+// deployment.
+func (s *Site) seedEnvironment(ctx context.Context) error {
+	empty, err := s.isEmpty(ctx, s.EnvironmentRepository())
+	if err != nil || !empty {
+		return err
+	}
+	return s.pushExample(ctx, "environment-staging", s.EnvironmentRepository(), func(c *Checkout) error {
+		for _, name := range []string{"requirements.yaml", "requirements.lock"} {
+			if err := c.Replace(name, chartsPlaceholder, s.chartRepository()); err != nil {
+				return err
+			}
+		}
+		_, err := c.Git(ctx, "commit", "-q", "-a", "-m", "chore: charts come from the registry of this site")
+		return err
+	})
+}
+
+// FirstDeployment waits until the environment's first commit is deployed.
+func (s *Site) FirstDeployment(ctx context.Context, tell StepTold) (Run, error) {
+	var first Run
+	if err := Until(ctx, "the first run in "+s.RunNamespace(), func(ctx context.Context) (bool, error) {
+		runs, err := s.Runs(ctx, s.RunNamespace())
+		if len(runs) > 0 {
+			first = runs[0]
+		}
+		return len(runs) > 0, err
+	}); err != nil {
+		return first, err
+	}
+	return s.Finish(ctx, first, tell)
+}

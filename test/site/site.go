@@ -1,0 +1,114 @@
+// Package site sets Lockstep up on the cluster of test/cluster, as a team would
+// on theirs: programs and pipelines, two applications, an environment, their
+// repositories, webhooks and secrets. The demonstration and the end-to-end
+// tests stand on it. Everything in it may run twice.
+package site
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"time"
+)
+
+// Site is a cluster and the names that this package uses in it.
+type Site struct {
+	Root       string // of the checkout
+	Registry   string // host:port, one name for this machine, pods and the kubelet
+	StaticBase string // image that our programs and the examples stand on
+	GoImage    string // image with the Go toolchain
+	Gitea      *Gitea
+
+	Applications string // namespace of the applications' runs
+	Environment  string // name of the environment
+	Namespace    string // of the environment's release
+	Owner        string // of the repositories in Gitea
+
+	Log func(format string, args ...any) // progress, one line
+}
+
+// New reads where the cluster is from the variables that `test/cluster env`
+// prints.
+func New(root string, log func(string, ...any)) (*Site, error) {
+	var missing []string
+	get := func(name string) string {
+		value := os.Getenv(name)
+		if value == "" {
+			missing = append(missing, name)
+		}
+		return value
+	}
+	s := &Site{
+		Root: root, Log: log,
+		Registry:   get("LOCKSTEP_REGISTRY"),
+		StaticBase: get("LOCKSTEP_IMAGE_STATIC"),
+		GoImage:    get("LOCKSTEP_IMAGE_GO"),
+		Gitea: &Gitea{
+			URL: get("LOCKSTEP_GITEA_URL"), User: get("LOCKSTEP_GITEA_USER"), passwordFile: get("LOCKSTEP_GITEA_PASSWORD_FILE"),
+		},
+		Applications: "acme-applications", Environment: "staging", Namespace: "acme-staging", Owner: "acme",
+	}
+	get("KUBECONFIG")
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%s not set: start the cluster and evaluate what `test/cluster full env` prints, as `make demo` and `make e2e` do", strings.Join(missing, ", "))
+	}
+	return s, nil
+}
+
+// RunNamespace is where the environment's pipelines run.
+func (s *Site) RunNamespace() string { return s.Namespace + "-lockstep" }
+
+// EnvironmentRepository is the repository of the environment, without its owner.
+func (s *Site) EnvironmentRepository() string { return "environment-" + s.Environment }
+
+// RepositoryURL is the clone URL of a repository.
+func (s *Site) RepositoryURL(name string) string {
+	return s.Gitea.URL + "/" + s.Owner + "/" + name + ".git"
+}
+
+// command runs a program and returns its standard output; its error holds what
+// the program said.
+type command struct {
+	dir   string
+	env   []string
+	stdin string
+}
+
+func (c command) run(ctx context.Context, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = c.dir
+	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Stdin = strings.NewReader(c.stdin)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	// A program that left children behind must not keep us waiting for its pipes.
+	cmd.WaitDelay = 5 * time.Second
+	if err := cmd.Run(); err != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
+	}
+	return stdout.String(), nil
+}
+
+// Until calls done until it says so, every interval, and fails with what it
+// waited for and done's last error when ctx ends.
+func Until(ctx context.Context, what string, done func(context.Context) (bool, error)) error {
+	const interval = 500 * time.Millisecond
+	var last error
+	for {
+		ok, err := done(ctx)
+		if ok {
+			return nil
+		}
+		if err != nil && ctx.Err() == nil {
+			last = err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("wait for %s: %w (last: %v)", what, context.Cause(ctx), last)
+		case <-time.After(interval):
+		}
+	}
+}
