@@ -19,6 +19,10 @@ import (
 // importing Helm's packages.
 type Chart = helmchart.Chart
 
+// Dependency is an entry of a chart's dependencies, or of its lock, as Helm
+// reads it.
+type Dependency = helmchart.Dependency
+
 // Sentinels of this room. Each is wrapped in a fault that refuses for good.
 var (
 	ErrStale     = errors.New("vendored or locked dependency does not match the chart")

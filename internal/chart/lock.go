@@ -73,7 +73,7 @@ func staleLock(err error) error {
 
 // LockDigest is the digest of a lock as Helm 3 writes it: over the entries and
 // the locked entries, both as JSON with their Go fields in order.
-func LockDigest(entries, locked []*helmchart.Dependency) (string, error) {
+func LockDigest(entries, locked []*Dependency) (string, error) {
 	return digestJSON([2][]*helmchart.Dependency{entries, locked})
 }
 

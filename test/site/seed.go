@@ -139,6 +139,9 @@ func (s *Site) seedEnvironment(ctx context.Context) error {
 				return err
 			}
 		}
+		if err := c.Relock("requirements.yaml", "requirements.lock"); err != nil {
+			return err
+		}
 		_, err := c.Git(ctx, "commit", "-q", "-a", "-m", "chore: charts come from the registry of this site")
 		return err
 	})

@@ -1,0 +1,3 @@
+module example.com/acme/billing-service
+
+go 1.26

@@ -1,0 +1,3 @@
+module example.com/acme/user-service
+
+go 1.26
