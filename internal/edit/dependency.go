@@ -74,7 +74,7 @@ func versionOf(file []byte, sel Selector) (*yaml.Text, yaml.Node, error) {
 	if err != nil {
 		return nil, yaml.Node{}, err
 	}
-	chosen, err := choose(dependencies, sel)
+	chosen, _, err := Choose(dependencies, sel)
 	if err != nil {
 		return nil, yaml.Node{}, err
 	}
@@ -82,23 +82,26 @@ func versionOf(file []byte, sel Selector) (*yaml.Text, yaml.Node, error) {
 	return t, node, err
 }
 
-func choose(dependencies []Dependency, sel Selector) (Dependency, error) {
-	var found []Dependency
-	for _, d := range dependencies {
+// Choose finds the one entry that sel chooses and its place in the list, with
+// the errors of SetDependency.
+func Choose(dependencies []Dependency, sel Selector) (chosen Dependency, index int, err error) {
+	var found []int
+	for i, d := range dependencies {
 		if sel.matches(d) {
-			found = append(found, d)
+			found = append(found, i)
 		}
 	}
 	switch len(found) {
 	case 0:
-		return Dependency{}, refuse(NotFound, ErrNotFound,
+		return Dependency{}, 0, refuse(NotFound, ErrNotFound,
 			listPlace(dependencies).Errorf("no dependency with %s", sel), "The entries are: "+effectiveNames(dependencies)+".")
 	case 1:
-		return found[0], nil
+		return dependencies[found[0]], found[0], nil
 	}
-	return Dependency{}, refuse(Ambiguous, ErrAmbiguous,
-		found[1].node.Errorf("%s fits several dependencies, also the one at %d:%d", sel, found[0].node.Line(), found[0].node.Column()),
-		"Narrow the choice with alias ("+effectiveNames(found)+") or repository.")
+	first, second := dependencies[found[0]], dependencies[found[1]]
+	return Dependency{}, 0, refuse(Ambiguous, ErrAmbiguous,
+		second.node.Errorf("%s fits several dependencies, also the one at %d:%d", sel, first.node.Line(), first.node.Column()),
+		"Narrow the choice with alias ("+effectiveNames([]Dependency{first, second})+") or repository.")
 }
 
 // ownVersion is the entry's version where it stands in the entry itself: a

@@ -1,0 +1,148 @@
+package promotion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"path"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// Tree is one state of a repository's files: a checkout or a commit. Paths are
+// slash-separated from its root. An absent file is fs.ErrNotExist; a symbolic
+// link on the way is an error, never followed.
+type Tree interface {
+	Read(path string) ([]byte, error)
+	Exists(path string) (bool, error)
+}
+
+// Applied is what an intent comes to on one state of the files.
+type Applied struct {
+	Intent  Intent            // with From and File as they are in this state
+	Outcome Outcome           // Promoted: Files are to be written
+	Files   map[string][]byte // new contents by path
+}
+
+// Apply carries an intent out on tree, without writing anything. The file with
+// the dependency is looked for again: a branch may have moved it between
+// Chart.yaml and requirements.yaml.
+func Apply(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	switch i.Kind {
+	case Dependency:
+		return applyDependency(ctx, tree, i)
+	case Value:
+		return applyValue(tree, i)
+	}
+	return Applied{}, fault.Usage("InvalidIntent", fmt.Errorf("intent of kind %q: unknown", i.Kind), "")
+}
+
+// Begin is Apply for a new intent, whose From is what stands in tree now.
+func Begin(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	current, err := currentValue(tree, i)
+	if err != nil {
+		return Applied{}, err
+	}
+	i.From = current
+	return Apply(ctx, tree, i)
+}
+
+func currentValue(tree Tree, i Intent) (string, error) {
+	if i.Kind == Dependency {
+		c, err := findChart(tree, path.Dir(i.File))
+		if err != nil {
+			return "", err
+		}
+		current, err := edit.DependencyVersion(c.text, i.selector())
+		return current, at(c.file, err)
+	}
+	text, err := tree.Read(i.File)
+	if err != nil {
+		return "", missing(i.File, err)
+	}
+	current, err := edit.Value(text, i.Name)
+	return current, at(i.File, err)
+}
+
+func (i Intent) selector() edit.Selector {
+	return edit.Selector{Name: i.Name, Alias: i.Alias, Repository: i.Repository}
+}
+
+func applyValue(tree Tree, i Intent) (Applied, error) {
+	current, err := currentValue(tree, i)
+	if err != nil {
+		return Applied{}, err
+	}
+	a := Applied{Intent: i, Outcome: decide(i, current)}
+	if a.Outcome != Promoted {
+		return a, nil
+	}
+	text, err := tree.Read(i.File)
+	if err != nil {
+		return Applied{}, missing(i.File, err)
+	}
+	out, previous, err := edit.SetValue(text, i.Name, i.To)
+	if err != nil {
+		return Applied{}, at(i.File, err)
+	}
+	a.Intent.From, a.Files = previous, map[string][]byte{i.File: out}
+	return a, nil
+}
+
+func applyDependency(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	c, err := findChart(tree, path.Dir(i.File))
+	if err != nil {
+		return Applied{}, err
+	}
+	i.File = c.file
+	out, previous, err := edit.SetDependency(c.text, i.selector(), i.To)
+	if err != nil {
+		return Applied{}, at(c.file, err)
+	}
+	a := Applied{Intent: i, Outcome: decide(i, previous)}
+	if a.Outcome != Promoted {
+		return a, nil
+	}
+	if err := c.checkVendored(tree, i); err != nil {
+		return Applied{}, err
+	}
+	a.Intent.From, a.Files = previous, map[string][]byte{c.file: out}
+	if c.lockText != nil {
+		if a.Files[c.lock], err = c.relock(ctx, out); err != nil {
+			return Applied{}, err
+		}
+	}
+	return a, nil
+}
+
+// relock keeps the lock in step. A lock that was stale before is left as it is
+// and reported: what it should say is not known without the repositories.
+func (c chart) relock(ctx context.Context, after []byte) ([]byte, error) {
+	lock, err := edit.Relock(c.lockText, c.text, after)
+	if errors.Is(err, edit.ErrStaleLock) {
+		slog.WarnContext(ctx, "lock was stale before and is left as it is",
+			"file", c.lock, "mend", "helm dependency update "+c.folder)
+		return c.lockText, nil
+	}
+	return lock, at(c.lock, err)
+}
+
+// at names the file in front of an error that starts with line and column.
+func at(file string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s:%w", file, err)
+}
+
+// missing gives an absent file its meaning; other errors pass.
+func missing(file string, err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return fault.Refused("FileNotFound", fmt.Errorf("%s is not in the repository: %w", file, fs.ErrNotExist),
+			"Check the path; it counts from the repository's root.")
+	}
+	return err
+}

@@ -1,0 +1,151 @@
+package promotion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+)
+
+// Landing is a change and where it shall go.
+type Landing struct {
+	Remote     *git.Remote
+	Repository *git.Repository // holds Change.Base; receives the branch's newer commits
+	Branch     string          // full ref name
+	Change     Change
+	Message    Message
+	Author     git.Signature
+	Committer  git.Signature
+	// Patience bounds the attempts: how long races may be lost. 0: two minutes.
+	Patience time.Duration
+}
+
+const defaultPatience = 2 * time.Minute
+
+// Landed is where a change ended up.
+type Landed struct {
+	Commit  git.Hash // ours, or the tip at which nothing was left to do
+	Outcome Outcome
+	Applied []Applied
+}
+
+// Land commits the change and pushes it by compare-and-swap. When somebody
+// else was faster, the change is replayed on the new tip; nothing is ever
+// forced. It returns a Refused fault when that has no meaning any more, and a
+// Retryable one when the race was lost for longer than Patience.
+func Land(ctx context.Context, l Landing) (Landed, error) {
+	if l.Patience <= 0 {
+		l.Patience = defaultPatience
+	}
+	deadline := time.Now().Add(l.Patience)
+	tip := l.Change.Base
+	for attempt := 1; ; attempt++ {
+		start := time.Now()
+		landed, err := l.attempt(ctx, tip)
+		if !errors.Is(err, git.ErrMoved) {
+			return landed, err
+		}
+		if err := l.pause(ctx, deadline, attempt, time.Since(start)); err != nil {
+			return Landed{}, err
+		}
+		if tip, err = l.fetchTip(ctx); err != nil {
+			return Landed{}, err
+		}
+	}
+}
+
+// attempt makes the commit on tip and pushes it.
+func (l Landing) attempt(ctx context.Context, tip git.Hash) (Landed, error) {
+	applied, files, err := l.Change.replay(ctx, l.Repository, tip)
+	if err != nil {
+		return Landed{}, err
+	}
+	commit, err := l.commit(tip, applied, files)
+	if err != nil {
+		return Landed{}, err
+	}
+	if commit == tip {
+		return Landed{Commit: tip, Outcome: nothingDone(applied), Applied: applied}, nil
+	}
+	update := git.Update{Ref: l.Branch, Old: tip, New: commit}
+	if err := l.Remote.Push(ctx, l.Repository, update); err != nil {
+		return Landed{}, err
+	}
+	return Landed{Commit: commit, Outcome: Promoted, Applied: applied}, nil
+}
+
+func (l Landing) commit(tip git.Hash, applied []Applied, files []git.File) (git.Hash, error) {
+	if len(files) == 0 {
+		return tip, nil
+	}
+	message, err := l.Message.Compose(applied)
+	if err != nil {
+		return "", err
+	}
+	author, committer := l.Author, l.Committer
+	now := time.Now()
+	author.When, committer.When = now, now
+	return l.Repository.Commit(git.CommitOptions{
+		Parent: tip, Files: files, Message: message, Author: author, Committer: committer,
+	})
+}
+
+// nothingDone tells why no commit was made.
+func nothingDone(applied []Applied) Outcome {
+	for _, a := range applied {
+		if a.Outcome == Superseded {
+			return Superseded
+		}
+	}
+	return Unchanged
+}
+
+func (l Landing) fetchTip(ctx context.Context) (git.Hash, error) {
+	ref, err := l.Remote.Tip(ctx, l.Branch)
+	if err != nil {
+		return "", err
+	}
+	return ref.Hash, l.Remote.Fetch(ctx, l.Repository, ref, 1)
+}
+
+// pause waits before the next attempt: a random part of a window that starts
+// at the time an attempt takes and doubles with each lost race. Many writers
+// so spread over as much time as they need together; a lone one loses little.
+func (l Landing) pause(ctx context.Context, deadline time.Time, attempt int, took time.Duration) error {
+	wait := rand.N(window(attempt, took))
+	slog.DebugContext(ctx, "the branch moved, replaying on the new tip", "branch", l.Branch, "attempt", attempt, "pause", wait)
+	if time.Now().Add(wait).After(deadline) {
+		return fault.Retryable("PushContention",
+			fmt.Errorf("push %s to %s: the branch moved %d times in %s", l.Branch, l.Remote.URL(), attempt, l.Patience),
+			"Others push to this branch all the time. Try again, or raise the timeout.")
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// Bounds of the window that pauses are drawn from.
+const (
+	firstWindow   = 20 * time.Millisecond
+	longestWindow = 5 * time.Second
+)
+
+func window(attempt int, took time.Duration) time.Duration {
+	w := max(took, firstWindow)
+	for range attempt - 1 {
+		if w *= 2; w >= longestWindow {
+			return longestWindow
+		}
+	}
+	return min(w, longestWindow)
+}
