@@ -19,9 +19,12 @@ import (
 
 // CloneOptions say what Clone brings and where to.
 type CloneOptions struct {
-	Dir      string // made when it is missing
-	Revision string // branch, tag, full ref or commit of 40 digits; "": the remote's HEAD
-	Depth    int    // commits of history; 0: all
+	Dir string // made when it is missing
+	// Subdirectory of Dir to clone into, "" for Dir itself. It cannot lead out
+	// of Dir, not by a link either.
+	Subdirectory string
+	Revision     string // branch, tag, full ref or commit of 40 digits; "": the remote's HEAD
+	Depth        int    // commits of history; 0: all
 	// DeleteExisting empties Dir first, but for lost+found. Otherwise the
 	// checkout is laid over what is there, and a repository there is reused.
 	DeleteExisting bool
@@ -32,6 +35,10 @@ type CloneOptions struct {
 // ordinary repository for the git program, without credentials in its
 // configuration. When it fails, the folder holds nothing of the attempt.
 func Clone(ctx context.Context, from *Remote, o CloneOptions) (*Repository, error) {
+	if o.Subdirectory != "" && !filepath.IsLocal(o.Subdirectory) {
+		return nil, fault.Usage("InvalidParameters", fmt.Errorf("subdirectory %q: %w: it leads out of the folder", o.Subdirectory, ErrInvalid),
+			"Give a relative path such as source.")
+	}
 	ref, err := from.Resolve(ctx, o.Revision)
 	if err != nil {
 		return nil, err
@@ -71,10 +78,7 @@ type cloning struct {
 }
 
 func (c *cloning) prepare() error {
-	if _, err := os.Lstat(c.Dir); errors.Is(err, fs.ErrNotExist) {
-		c.madeDir = true
-	}
-	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
+	if err := c.makeFolder(); err != nil {
 		return writable(err, c.Dir)
 	}
 	if c.DeleteExisting {
@@ -89,6 +93,27 @@ func (c *cloning) prepare() error {
 	c.empty = len(names) == 0
 	_, err = os.Lstat(filepath.Join(c.Dir, ".git", "HEAD"))
 	c.reused = err == nil
+	return nil
+}
+
+// makeFolder makes Dir and the subdirectory, and makes that Dir.
+func (c *cloning) makeFolder() error {
+	_, err := os.Lstat(filepath.Join(c.Dir, c.Subdirectory))
+	c.madeDir = errors.Is(err, fs.ErrNotExist)
+	if err := os.MkdirAll(c.Dir, 0o777); err != nil {
+		return err
+	}
+	root, err := os.OpenRoot(c.Dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if c.Subdirectory != "" {
+		if err := root.MkdirAll(filepath.Clean(c.Subdirectory), 0o777); err != nil {
+			return err
+		}
+		c.Dir = filepath.Join(c.Dir, c.Subdirectory)
+	}
 	return nil
 }
 

@@ -110,7 +110,10 @@ func openStore(gitDir, common string) storage.Storer {
 func (r *Repository) Dir() string { return r.dir }
 
 // RemoteURL is the URL of origin without user and password, "" without one.
-func (r *Repository) RemoteURL() string {
+func (r *Repository) RemoteURL() string { return redact.URL(r.origin()) }
+
+// origin may hold a password: a person's git program keeps what it was given.
+func (r *Repository) origin() string {
 	cfg, err := r.store.Config()
 	if err != nil {
 		return ""
@@ -119,7 +122,18 @@ func (r *Repository) RemoteURL() string {
 	if !ok || len(origin.URLs) == 0 {
 		return ""
 	}
-	return redact.URL(origin.URLs[0])
+	return origin.URLs[0]
+}
+
+// Origin is the remote that the checkout came from, with the credentials that
+// its URL may hold.
+func (r *Repository) Origin(a Access) (*Remote, error) {
+	url := r.origin()
+	if url == "" {
+		return nil, fault.Usage("NoOrigin", fmt.Errorf("%s has no remote origin: %w", r.dir, ErrNotFound),
+			"Give the repository's URL.")
+	}
+	return NewRemote(url, a)
 }
 
 // Head is the branch that is checked out ("main"; "" when HEAD is detached)

@@ -1,0 +1,223 @@
+// Package version numbers the releases of a repository. The numbers live as
+// refs at the remote, so that builds on many machines agree without a database:
+// a release is a tag; a number that is taken but not released yet is a ref
+// below refs/lockstep/versions/.
+package version
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+)
+
+const (
+	tags     = "refs/tags/"
+	reserved = "refs/lockstep/versions/"
+)
+
+// Options say how numbers are made.
+type Options struct {
+	Prefix string // of tags, such as "v" or "charts/user-service/v"
+	Bump   string // patch, minor or major: what the next number raises
+	// AtLeast is the lowest number to give, such as one that a file of the
+	// repository states: it raises major or minor on purpose. "" for none.
+	AtLeast string
+}
+
+// Number is a version with the tag that stands for it.
+type Number struct {
+	Version string // 1.2.3
+	Tag     string // v1.2.3
+	// Previous is the highest released version below this one, or "".
+	Previous string
+}
+
+// Reserve gives a commit its number. A commit that has one, reserved or
+// released, gets it again; otherwise the next free one is taken by creating
+// its ref, which only one of all builds can do: the others go on to the next
+// number, until ctx ends.
+func Reserve(ctx context.Context, remote *git.Remote, repo *git.Repository, commit git.Hash, o Options) (Number, error) {
+	least, err := o.check()
+	if err != nil {
+		return Number{}, err
+	}
+	for attempt := 1; ; attempt++ {
+		known, err := list(ctx, remote, o.Prefix)
+		if err != nil {
+			return Number{}, err
+		}
+		if own, ok := known.of(commit); ok {
+			return known.number(own, o.Prefix), nil
+		}
+		next := known.next(o.Bump, least)
+		err = remote.Push(ctx, repo, git.Update{Ref: reserved + o.Prefix + next.String(), Old: git.Zero, New: commit})
+		if err == nil {
+			return known.number(next, o.Prefix), nil
+		}
+		if !errors.Is(err, git.ErrMoved) {
+			return Number{}, fmt.Errorf("reserve version %s: %w", next, err)
+		}
+		slog.DebugContext(ctx, "another build was faster", "version", next, "attempt", attempt)
+		if err := pause(ctx, attempt); err != nil {
+			return Number{}, fmt.Errorf("reserve a version, %d attempts: %w", attempt, err)
+		}
+	}
+}
+
+// pause keeps many builds from asking in step with each other.
+func pause(ctx context.Context, attempt int) error {
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(rand.N(time.Duration(min(attempt, 20)) * 25 * time.Millisecond)):
+		return nil
+	}
+}
+
+func (o Options) check() (*semver.Version, error) {
+	if !slices.Contains([]string{"patch", "minor", "major"}, o.Bump) {
+		return nil, fault.Usage("InvalidParameters", fmt.Errorf("bump %q", o.Bump), "Give patch, minor or major.")
+	}
+	if o.AtLeast == "" {
+		return semver.New(0, 0, 1, "", ""), nil
+	}
+	v, err := semver.StrictNewVersion(strings.TrimPrefix(o.AtLeast, "v"))
+	if err != nil || v.Prerelease() != "" || v.Metadata() != "" {
+		return nil, fault.Usage("InvalidVersion", fmt.Errorf("version %.100q is not of the form 1.2.3", o.AtLeast), "")
+	}
+	return v, nil
+}
+
+// entry is one ref that stands for a number.
+type entry struct {
+	version  *semver.Version
+	commit   git.Hash
+	released bool
+}
+
+type numbers []entry
+
+// list reads the numbers from the remote, not from the checkout, whose history
+// is usually cut and without tags.
+func list(ctx context.Context, remote *git.Remote, prefix string) (numbers, error) {
+	var known numbers
+	for _, space := range []string{reserved, tags} {
+		refs, err := remote.Refs(ctx, space+prefix)
+		if err != nil {
+			return nil, err
+		}
+		for _, ref := range refs {
+			v, err := semver.StrictNewVersion(strings.TrimPrefix(ref.Name, space+prefix))
+			if err != nil || v.Prerelease() != "" || v.Metadata() != "" {
+				continue // other people's tags, release candidates
+			}
+			known = append(known, entry{v, ref.Commit(), space == tags})
+		}
+	}
+	slices.SortFunc(known, func(a, b entry) int {
+		return cmp.Or(a.version.Compare(b.version), strings.Compare(string(a.commit), string(b.commit)))
+	})
+	return known, nil
+}
+
+// of is the highest number that a commit has.
+func (n numbers) of(commit git.Hash) (*semver.Version, bool) {
+	for _, e := range slices.Backward(n) {
+		if e.commit == commit {
+			return e.version, true
+		}
+	}
+	return nil, false
+}
+
+func (n numbers) next(bump string, least *semver.Version) *semver.Version {
+	if len(n) == 0 {
+		return least
+	}
+	highest := n[len(n)-1].version
+	var next semver.Version
+	switch bump {
+	case "major":
+		next = highest.IncMajor()
+	case "minor":
+		next = highest.IncMinor()
+	default:
+		next = highest.IncPatch()
+	}
+	if next.LessThan(least) {
+		return least
+	}
+	return &next
+}
+
+func (n numbers) number(v *semver.Version, prefix string) Number {
+	result := Number{Version: v.String(), Tag: prefix + v.String()}
+	for _, e := range n {
+		if e.released && e.version.LessThan(v) {
+			result.Previous = e.version.String()
+		}
+	}
+	return result
+}
+
+// TagOptions describe a release's tag.
+type TagOptions struct {
+	Tag     string
+	Message string // "": a light tag, without an object of its own
+	By      git.Signature
+}
+
+// Tag creates the tag of a release at the remote. A tag that stands for this
+// commit already is fine, however it was made; one that stands for another is
+// refused: a released version never changes.
+func Tag(ctx context.Context, remote *git.Remote, repo *git.Repository, commit git.Hash, o TagOptions) error {
+	ref := tags + o.Tag
+	target := commit
+	if o.Message != "" {
+		var err error
+		if target, err = repo.Tag(o.Tag, commit, o.Message, o.By); err != nil {
+			return err
+		}
+	}
+	// Asked first, since two tag objects for one commit are the same release.
+	if done, err := tagged(ctx, remote, ref, commit); done || err != nil {
+		return err
+	}
+	err := remote.Push(ctx, repo, git.Update{Ref: ref, Old: git.Zero, New: target})
+	if errors.Is(err, git.ErrMoved) {
+		if done, err := tagged(ctx, remote, ref, commit); done || err != nil {
+			return err
+		}
+	}
+	return err
+}
+
+func tagged(ctx context.Context, remote *git.Remote, ref string, commit git.Hash) (bool, error) {
+	refs, err := remote.Refs(ctx, ref)
+	if err != nil {
+		return false, err
+	}
+	for _, r := range refs {
+		if r.Name != ref {
+			continue
+		}
+		if r.Commit() == commit {
+			return true, nil
+		}
+		return false, fault.Refused("TagExists", fmt.Errorf("tag %s of %s stands for commit %s, not %s: %w",
+			strings.TrimPrefix(ref, tags), remote.URL(), r.Commit().Short(), commit.Short(), git.ErrRefused),
+			"A released version never changes. Release the commit under a new version.")
+	}
+	return false, nil
+}

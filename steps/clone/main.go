@@ -1,0 +1,102 @@
+// Command clone fetches a repository at a revision into a folder. It takes
+// every parameter of the Tekton catalog's git-clone, so that a Task reference
+// can be swapped.
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/step"
+)
+
+type config struct {
+	URL            string        `param:"url" required:"true" desc:"Repository to clone: https, http, ssh, user@host:path, or a path on this machine. Example: https://git.example.com/acme/user-service"`
+	Revision       string        `param:"revision" desc:"Branch, tag, full ref or commit of 40 hex digits. Empty: the default branch. Example: main"`
+	Depth          int           `param:"depth" default:"1" desc:"Commits of history to fetch. 0: all of it."`
+	Subdirectory   string        `param:"subdirectory" desc:"Folder below output to clone into, made when it is missing. Example: source"`
+	DeleteExisting bool          `param:"deleteExisting" default:"true" desc:"Empty the folder first. false lays the checkout over what is there."`
+	SSLVerify      bool          `param:"sslVerify" default:"true" desc:"Check the server's certificate. false is unsafe; bind ssl-ca-directory instead."`
+	CRTFileName    string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File of the workspace ssl-ca-directory with PEM certificates to trust besides the system's."`
+	HTTPProxy      string        `param:"httpProxy" desc:"Proxy for http URLs. Example: http://proxy.example.com:3128"`
+	HTTPSProxy     string        `param:"httpsProxy" desc:"Proxy for https URLs. Example: http://proxy.example.com:3128"`
+	NoProxy        string        `param:"noProxy" desc:"Hosts to reach without a proxy, separated by commas. Example: .example.com,10.0.0.0/8"`
+	Verbose        bool          `param:"verbose" default:"true" desc:"Log what is done. Errors are always logged."`
+	UserFriendly   bool          `param:"userFriendlyErrors" default:"true" desc:"Kept for git-clone's users: failures always end with a hint and the command that reproduces them."`
+	UserHome       string        `param:"userHome" desc:"Folder with .gitconfig, .git-credentials and .ssh, used when Tekton lays out no credentials."`
+	Timeout        time.Duration `param:"timeout" default:"15m" desc:"How long all of it may take. Example: 5m"`
+
+	Output       string `workspace:"output" required:"true" desc:"Folder to clone into."`
+	SSHDirectory string `workspace:"ssh-directory" desc:"Folder with private keys, known_hosts and config, or a kubernetes.io/ssh-auth secret."`
+	BasicAuth    string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret (username, password)."`
+	SSLCA        string `workspace:"ssl-ca-directory" desc:"Folder with certificates; see crtFileName."`
+	Creds        string `credentials:"path"`
+
+	Commit        string `result:"commit" desc:"The commit that was checked out, 40 hex digits."`
+	ResultURL     string `result:"url" desc:"The repository's URL without user and password."`
+	CommitterDate string `result:"committer-date" desc:"The commit's time in seconds since 1970."`
+	ChainsURL     string `result:"CHAINS-GIT_URL" desc:"The URL again, under the name that Tekton Chains reads."`
+	ChainsCommit  string `result:"CHAINS-GIT_COMMIT" desc:"The commit again, under the name that Tekton Chains reads."`
+}
+
+func main() {
+	step.Main("clone", "fetch a repository at a revision into a workspace", run)
+}
+
+func run(ctx context.Context, c *config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	if c.Depth < 0 {
+		return fault.Usage("InvalidParameters", fmt.Errorf("depth %d is negative", c.Depth), "0 fetches all history.")
+	}
+	remote, err := git.NewRemote(c.URL, c.access())
+	if err != nil {
+		return err
+	}
+	c.say(ctx, "clone", "url", remote.URL(), "revision", cmp.Or(c.Revision, "(default branch)"), "depth", c.Depth)
+	start := time.Now()
+	repository, err := git.Clone(ctx, remote, git.CloneOptions{
+		Dir: c.Output, Subdirectory: c.Subdirectory, Revision: c.Revision, Depth: c.Depth, DeleteExisting: c.DeleteExisting,
+	})
+	if err != nil {
+		return err
+	}
+	branch, commit, err := repository.Head()
+	if err != nil {
+		return err
+	}
+	info, err := repository.Info(commit)
+	if err != nil {
+		return err
+	}
+	c.Commit, c.ChainsCommit = string(commit), string(commit)
+	c.ResultURL, c.ChainsURL = remote.URL(), remote.URL()
+	c.CommitterDate = strconv.FormatInt(info.Committer.When.Unix(), 10)
+	c.say(ctx, "checked out", "commit", commit, "branch", branch, "subject", info.Subject(),
+		"folder", repository.Dir(), "took", time.Since(start).Round(time.Millisecond))
+	return nil
+}
+
+func (c *config) access() git.Access {
+	a := git.Access{
+		CredentialsPath: cmp.Or(c.Creds, c.UserHome), BasicAuth: c.BasicAuth, SSHDirectory: c.SSHDirectory,
+		SkipTLSVerify: !c.SSLVerify, HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy,
+	}
+	if c.SSLCA != "" {
+		a.CAFile = filepath.Join(c.SSLCA, c.CRTFileName)
+	}
+	return a
+}
+
+func (c *config) say(ctx context.Context, message string, details ...any) {
+	if c.Verbose {
+		slog.InfoContext(ctx, message, details...)
+	}
+}

@@ -1,0 +1,78 @@
+// Command tag creates the tag of a release, once everything is published.
+package main
+
+import (
+	"context"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/git/version"
+	"github.com/lockstep-cd/lockstep/internal/step"
+)
+
+type config struct {
+	Path        string        `param:"path" default:"." desc:"Folder of the checkout whose commit is released. A shallow one is enough. Example: /workspace/source"`
+	URL         string        `param:"url" desc:"Repository to tag. Empty: the checkout's origin."`
+	Tag         string        `param:"tag" required:"true" desc:"Name of the tag. Example: v2.3.119"`
+	Message     string        `param:"message" desc:"Message of an annotated tag. Empty: a light tag."`
+	UserName    string        `param:"user-name" default:"Lockstep" desc:"Who made an annotated tag."`
+	UserEmail   string        `param:"user-email" default:"lockstep@lockstep.dev" desc:"Their address."`
+	SSLVerify   bool          `param:"sslVerify" default:"true" desc:"Check the server's certificate. false is unsafe; bind ssl-ca-directory instead."`
+	CRTFileName string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File of the workspace ssl-ca-directory with PEM certificates to trust besides the system's."`
+	Timeout     time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
+
+	SSHDirectory string `workspace:"ssh-directory" desc:"Folder with private keys, known_hosts and config, or a kubernetes.io/ssh-auth secret."`
+	BasicAuth    string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret (username, password)."`
+	SSLCA        string `workspace:"ssl-ca-directory" desc:"Folder with certificates; see crtFileName."`
+	Creds        string `credentials:"path"`
+
+	ResultTag string `result:"tag" desc:"The tag."`
+	Commit    string `result:"commit" desc:"The commit that it stands for, 40 hex digits."`
+}
+
+func main() {
+	step.Main("tag", "create the tag of a release", run)
+}
+
+func run(ctx context.Context, c *config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	repository, err := git.Open(c.Path)
+	if err != nil {
+		return err
+	}
+	_, commit, err := repository.Head()
+	if err != nil {
+		return err
+	}
+	remote, err := c.remote(repository)
+	if err != nil {
+		return err
+	}
+	err = version.Tag(ctx, remote, repository, commit, version.TagOptions{
+		Tag: c.Tag, Message: c.Message, By: git.Signature{Name: c.UserName, Email: c.UserEmail, When: time.Now()},
+	})
+	if err != nil {
+		return err
+	}
+	c.ResultTag, c.Commit = c.Tag, string(commit)
+	slog.InfoContext(ctx, "tagged", "tag", c.Tag, "commit", commit, "remote", remote.URL())
+	return nil
+}
+
+func (c *config) remote(repository *git.Repository) (*git.Remote, error) {
+	if c.URL != "" {
+		return git.NewRemote(c.URL, c.access())
+	}
+	return repository.Origin(c.access())
+}
+
+func (c *config) access() git.Access {
+	a := git.Access{CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSHDirectory, SkipTLSVerify: !c.SSLVerify}
+	if c.SSLCA != "" {
+		a.CAFile = filepath.Join(c.SSLCA, c.CRTFileName)
+	}
+	return a
+}
