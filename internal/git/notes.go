@@ -1,0 +1,112 @@
+package git
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// NotesRef holds the deployment records: git log --notes=lockstep shows them.
+const NotesRef = "refs/notes/lockstep"
+
+// AppendNote adds one line to the note of a commit in NotesRef at the remote.
+// Racing others is safe: whoever is late adds to what is there by then. A line
+// that is the note's last already is not written again.
+func (r *Remote) AppendNote(ctx context.Context, commit Hash, line string, by Signature) error {
+	if _, ok := ParseHash(string(commit)); !ok || strings.ContainsAny(line, "\n\r") || line == "" {
+		return fault.Usage("InvalidNote", fmt.Errorf("note %q on %q: %w: one line on one commit", line, commit, ErrInvalid), "")
+	}
+	scratch := NewMemory()
+	for attempt := 1; ; attempt++ {
+		err := r.appendNote(ctx, scratch, commit, line, by)
+		if !errors.Is(err, ErrMoved) {
+			return err
+		}
+		if err := sleep(ctx, rand.N(time.Duration(min(attempt, 20))*50*time.Millisecond)); err != nil {
+			return fmt.Errorf("append a note to %s, %d attempts: %w", commit.Short(), attempt, err)
+		}
+	}
+}
+
+func (r *Remote) appendNote(ctx context.Context, scratch *Repository, commit Hash, line string, by Signature) error {
+	tip, err := r.notes(ctx, scratch)
+	if err != nil {
+		return err
+	}
+	path, note, err := scratch.note(tip, commit)
+	if err != nil {
+		return err
+	}
+	if note == line || strings.HasSuffix(note, "\n"+line) {
+		return nil
+	}
+	if note != "" {
+		note += "\n"
+	}
+	next, err := scratch.Commit(CommitOptions{
+		Parent: tip, Author: by, Message: "Note on " + string(commit),
+		Files: []File{{Path: path, Content: []byte(note + line + "\n"), Mode: Regular}},
+	})
+	if err != nil {
+		return err
+	}
+	return r.Push(ctx, scratch, Update{Ref: NotesRef, Old: tip, New: next})
+}
+
+// notes fetches the notes as they are now; Zero when there are none yet.
+func (r *Remote) notes(ctx context.Context, scratch *Repository) (Hash, error) {
+	refs, err := r.Refs(ctx, NotesRef)
+	if err != nil {
+		return "", err
+	}
+	for _, ref := range refs {
+		if ref.Name == NotesRef {
+			return ref.Hash, r.Fetch(ctx, scratch, ref, 1)
+		}
+	}
+	return Zero, nil
+}
+
+// ReadNotes reads the notes of these commits from NotesRef at the remote, in
+// one fetch, without a final newline. Commits without a note are missing in
+// the answer.
+func (r *Remote) ReadNotes(ctx context.Context, commits ...Hash) (map[Hash]string, error) {
+	scratch := NewMemory()
+	tip, err := r.notes(ctx, scratch)
+	if err != nil || tip.IsZero() {
+		return nil, err
+	}
+	found := map[Hash]string{}
+	for _, commit := range commits {
+		_, note, err := scratch.note(tip, commit)
+		if err != nil {
+			return nil, err
+		}
+		if note != "" {
+			found[commit] = note
+		}
+	}
+	return found, nil
+}
+
+// note finds a commit's note and its path. Git spreads notes over folders of
+// two digits each, as deep as it likes; a new one goes one folder deep.
+func (r *Repository) note(tip, commit Hash) (path, text string, err error) {
+	name := string(commit)
+	fresh := name[:2] + "/" + name[2:]
+	for _, path := range []string{fresh, name, name[:2] + "/" + name[2:4] + "/" + name[4:]} {
+		content, err := r.Read(tip, path)
+		if err == nil {
+			return path, strings.TrimSuffix(string(content), "\n"), nil
+		}
+		if !errors.Is(err, ErrNotFound) {
+			return "", "", err
+		}
+	}
+	return fresh, "", nil
+}
