@@ -99,10 +99,16 @@ func metadataOf(files []*loader.BufferedFile, names ...string) (*Chart, error) {
 		return nil, fault.Usage("NotAChart", fmt.Errorf("there is no %s", chartFile), "Name the folder that holds the chart's Chart.yaml.")
 	}
 	c, err := loader.LoadFiles(chosen)
-	if err != nil {
-		return nil, fault.Refused("ChartInvalid", err, "")
+	if err == nil {
+		return c, nil
 	}
-	return c, nil
+	if c.Metadata != nil {
+		// Helm refuses names that are taken twice as well, but does not say where.
+		if twice := checkNames(c.Metadata.Dependencies, names[len(names)-1]); twice != nil {
+			return nil, twice
+		}
+	}
+	return nil, fault.Refused("ChartInvalid", err, "`helm lint` shows the same on a laptop.")
 }
 
 func find(files []*loader.BufferedFile, name string) *loader.BufferedFile {

@@ -37,45 +37,55 @@ func checkSchema(content []byte) error {
 	if err := json.Unmarshal(content, &root); err != nil {
 		return schemaFault(fmt.Errorf("it is not JSON: %w", err))
 	}
-	references := map[string]string{} // pointer of an object → its $ref
-	if err := collect(root, "#", references); err != nil {
+	r := references{}
+	if err := r.collect(root, "#"); err != nil {
 		return err
 	}
-	if len(references) > maxReferences {
-		return schemaFault(fmt.Errorf("it has %d $ref, more than %d: %w", len(references), maxReferences, ErrUnsafe))
-	}
-	for pointer := range references {
-		if err := follow(pointer, references); err != nil {
+	for pointer := range r {
+		if err := r.follow(pointer); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// collect notes every $ref with the JSON pointer of its object.
-func collect(node any, pointer string, references map[string]string) error {
+// references are the $refs of a schema by the JSON pointer of their object.
+type references map[string]string
+
+func (r references) collect(node any, pointer string) error {
 	switch node := node.(type) {
 	case map[string]any:
 		if target, ok := node["$ref"].(string); ok {
-			if err := checkReference(target); err != nil {
+			if err := r.add(pointer, target); err != nil {
 				return err
 			}
-			references[pointer] = target
 		}
 		for key, child := range node {
-			escaped := strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
-			if err := collect(child, pointer+"/"+escaped, references); err != nil {
+			if err := r.collect(child, pointer+"/"+escape(key)); err != nil {
 				return err
 			}
 		}
 	case []any:
 		for i, child := range node {
-			if err := collect(child, fmt.Sprintf("%s/%d", pointer, i), references); err != nil {
+			if err := r.collect(child, fmt.Sprintf("%s/%d", pointer, i)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+func (r references) add(pointer, target string) error {
+	if len(r) >= maxReferences {
+		return schemaFault(fmt.Errorf("it has more than %d $ref: %w", maxReferences, ErrUnsafe))
+	}
+	r[pointer] = target
+	return checkReference(target)
+}
+
+// escape writes a key as a part of a JSON pointer (RFC 6901).
+func escape(key string) string {
+	return strings.ReplaceAll(strings.ReplaceAll(key, "~", "~0"), "/", "~1")
 }
 
 // checkReference refuses to let a chart name files of the machine that deploys it.
@@ -86,10 +96,11 @@ func checkReference(target string) error {
 	return nil
 }
 
-func follow(pointer string, references map[string]string) error {
+// follow refuses a chain that is long or has no end.
+func (r references) follow(pointer string) error {
 	start := pointer
 	for steps := 0; ; steps++ {
-		next, ok := references[pointer]
+		next, ok := r[pointer]
 		if !ok {
 			return nil
 		}

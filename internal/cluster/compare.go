@@ -48,9 +48,10 @@ func (d Difference) String() string {
 // changing anything. Defaults, and fields and list items that others own, are
 // no differences; nor is the replica count of a workload that an autoscaler
 // among the objects scales. before are the objects as they were applied last:
-// what they have and the objects lack would be removed.
-func (c *Client) Compare(objects, before []Object) ([]Difference, error) {
-	scaled := scaledBy(objects)
+// what they have and the objects lack would be removed. Autoscalers are looked
+// for among others as well.
+func (c *Client) Compare(objects, before []Object, others ...Object) ([]Difference, error) {
+	scaled := scaledBy(append(others, objects...))
 	found := make([]*Difference, len(objects))
 	var group errgroup.Group
 	group.SetLimit(parallel)

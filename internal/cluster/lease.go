@@ -155,41 +155,34 @@ func (c *Client) awaitChange(ctx context.Context, held *coordination.Lease) {
 // Extend lets the lease last for d from now on. ErrLeaseLost when it is no
 // longer the caller's.
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
-	_, err := l.client.change(ctx, l.name, l.holder, func(lease *coordination.Lease) {
+	return l.client.change(ctx, l.name, l.holder, func(lease *coordination.Lease) {
 		l.client.fill(lease, LeaseOptions{Holder: l.holder, For: d})
 	})
-	return err
 }
 
 // Release ends the lease. ErrLeaseLost when it is no longer the caller's.
 func (l *Lease) Release(ctx context.Context) error {
-	_, err := l.client.EndLease(ctx, l.name, l.holder)
-	return err
+	return l.client.EndLease(ctx, l.name, l.holder)
 }
 
-// EndLease ends a lease that the holder has, and says since when it had it.
-// The object stays, without a holder. ErrLeaseLost when it is not the holder's.
-func (c *Client) EndLease(ctx context.Context, name, holder string) (since time.Time, err error) {
+// EndLease ends a lease that the holder has. The object stays, without a
+// holder. ErrLeaseLost when it is not the holder's.
+func (c *Client) EndLease(ctx context.Context, name, holder string) error {
 	return c.change(ctx, name, holder, func(lease *coordination.Lease) {
 		lease.Spec.HolderIdentity = nil
 	})
 }
 
-// change alters a lease as long as it is the holder's, and returns when it was
-// acquired.
-func (c *Client) change(ctx context.Context, name, holder string, alter func(*coordination.Lease)) (time.Time, error) {
+// change alters a lease as long as it is the holder's.
+func (c *Client) change(ctx context.Context, name, holder string, alter func(*coordination.Lease)) error {
 	leases := c.typed.CoordinationV1().Leases(c.namespace)
 	for {
 		lease, err := leases.Get(ctx, name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) || err == nil && holderOf(lease) != holder {
-			return time.Time{}, fmt.Errorf("change lease %s/%s of %s: %w", c.namespace, name, holder, ErrLeaseLost)
+			return fmt.Errorf("change lease %s/%s of %s: %w", c.namespace, name, holder, ErrLeaseLost)
 		}
 		if err != nil {
-			return time.Time{}, fmt.Errorf("read lease %s/%s: %w", c.namespace, name, err)
-		}
-		since := time.Time{}
-		if lease.Spec.AcquireTime != nil {
-			since = lease.Spec.AcquireTime.Time
+			return fmt.Errorf("read lease %s/%s: %w", c.namespace, name, err)
 		}
 		alter(lease)
 		_, err = leases.Update(ctx, lease, metav1.UpdateOptions{})
@@ -197,9 +190,9 @@ func (c *Client) change(ctx context.Context, name, holder string, alter func(*co
 			continue
 		}
 		if err != nil {
-			return time.Time{}, fmt.Errorf("change lease %s/%s: %w", c.namespace, name, err)
+			return fmt.Errorf("change lease %s/%s: %w", c.namespace, name, err)
 		}
-		return since, nil
+		return nil
 	}
 }
 
@@ -227,4 +220,19 @@ func deref[T any](p *T) T {
 		return zero
 	}
 	return *p
+}
+
+// LeaseSince says since when the holder has the lease, and whether it does.
+func (c *Client) LeaseSince(ctx context.Context, name, holder string) (since time.Time, held bool, err error) {
+	lease, err := c.typed.CoordinationV1().Leases(c.namespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return time.Time{}, false, nil
+	}
+	if err != nil {
+		return time.Time{}, false, fmt.Errorf("read lease %s/%s: %w", c.namespace, name, err)
+	}
+	if holderOf(lease) != holder || lease.Spec.AcquireTime == nil {
+		return time.Time{}, false, nil
+	}
+	return lease.Spec.AcquireTime.Time, true, nil
 }

@@ -147,3 +147,6 @@ func (r *Release) Drift(v *Revision) ([]cluster.Difference, error) {
 	}
 	return differences, nil
 }
+
+// LeaseName is the Lease that whoever changes the release holds.
+func LeaseName(release string) string { return "lockstep-" + release }

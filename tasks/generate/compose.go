@@ -35,6 +35,7 @@ type use struct {
 	with       map[string]string // parameters with a fixed value or an expression
 	fallbacks  map[string]string // another default for an exposed parameter
 	workspaces map[string]string // the program's workspace → the Task's (or an expression below it)
+	sees       []string          // the Task's workspaces that a path among the parameters leads into
 	results    []string          // results that become the Task's, under their own name
 	resultsAs  map[string]string // … under another one
 	image      string
@@ -108,6 +109,11 @@ func (r *rendered) add(u use, c step.Contract) error {
 		}
 		name, path := r.workspacePath(target)
 		k.env = append(k.env, [2]string{w.Env, path})
+		if !slices.Contains(k.workspaces, name) {
+			k.workspaces = append(k.workspaces, name)
+		}
+	}
+	for _, name := range u.sees {
 		if !slices.Contains(k.workspaces, name) {
 			k.workspaces = append(k.workspaces, name)
 		}

@@ -95,7 +95,7 @@ func everything(contracts map[string]step.Contract) ([]file, error) {
 		if err != nil {
 			return nil, fmt.Errorf("task %s: %w", t.name, err)
 		}
-		readme, err := withTable(filepath.Join("tasks", t.name, "README.md"), taskTable(r))
+		readme, err := taskReadme(t, taskTable(r))
 		if err != nil {
 			return nil, err
 		}
@@ -129,6 +129,18 @@ const (
 	tableBegin = "<!-- contract:begin -->"
 	tableEnd   = "<!-- contract:end -->"
 )
+
+// taskReadme is the page of a Task: where it is one program, nothing is left for
+// people to write.
+func taskReadme(t task, table string) (file, error) {
+	path := filepath.Join("tasks", t.name, "README.md")
+	if len(t.steps) > 1 {
+		return withTable(path, table)
+	}
+	text := fmt.Sprintf("# %s\n\nThe program [%s](../../steps/%s/README.md) alone in a pod. %s\n\n%s\n\n%s\n%s\n",
+		t.name, t.name, t.name, t.about, tableBegin, table, tableEnd)
+	return file{path, []byte(text)}, nil
+}
 
 // withTable is the README at path with table between its marks; what people
 // wrote around them stays.

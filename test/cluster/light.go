@@ -164,4 +164,3 @@ func reversed(names []string) []string {
 	}
 	return out
 }
-

@@ -35,7 +35,9 @@ func newProfile(name string, s settings, log *progress.Log) profile {
 	}
 }
 
-func (p profile) path(parts ...string) string { return filepath.Join(append([]string{p.dir}, parts...)...) }
+func (p profile) path(parts ...string) string {
+	return filepath.Join(append([]string{p.dir}, parts...)...)
+}
 
 func (p profile) kubeconfig() string { return p.path("admin.conf") }
 
@@ -56,17 +58,10 @@ func (p profile) spec(name, program string, args ...string) (process.Spec, error
 	return process.Spec{Name: name, Path: path, Args: args, Dir: p.dir, Env: serverEnvironment()}, err
 }
 
-// serverEnvironment is deliberately small: proxies and a KUBECONFIG of the caller have nothing to say to the
-// servers. The system's folders are named because a user's PATH often lacks them, and containerd looks for runc and
-// iptables there.
+// serverEnvironment is the same whoever calls: proxies, a KUBECONFIG or a PATH of the caller have nothing to say to
+// the servers, and must not look like a reason to start them again. containerd finds runc and iptables by this PATH.
 func serverEnvironment() []string {
-	env := []string{"PATH=" + os.Getenv("PATH") + ":/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"}
-	for _, name := range []string{"HOME", "TMPDIR", "TZ"} {
-		if value, ok := os.LookupEnv(name); ok {
-			env = append(env, name+"="+value)
-		}
-	}
-	return env
+	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + os.Getenv("HOME")}
 }
 
 // ensure starts a server of ours if it does not run. Its ports must be free then: what listens there would answer in
@@ -100,13 +95,20 @@ func portFree(port int) error {
 // stop ends servers in the given order, and then those that only have a record: leftovers of an older version.
 func (p profile) stop(ctx context.Context, names []string) error {
 	for _, name := range append(names, p.table.Names()...) {
-		running := p.table.PID(name) != 0
-		if err := p.table.Stop(ctx, name); err != nil {
+		if err := p.stopOne(ctx, name); err != nil {
 			return err
 		}
-		if running {
-			p.log.Printf("stopped %s", name)
-		}
+	}
+	return nil
+}
+
+func (p profile) stopOne(ctx context.Context, name string) error {
+	running := p.table.PID(name) != 0
+	if err := p.table.Stop(ctx, name); err != nil {
+		return err
+	}
+	if running {
+		p.log.Printf("stopped %s", name)
 	}
 	return nil
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"os/exec"
 	"path/filepath"
 
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/lockfile"
@@ -39,22 +41,23 @@ func (p programs) module(name string) program.Module {
 	return m
 }
 
-func (p programs) named(names ...string) []program.Program {
+func (p programs) list(names ...string) []program.Program {
 	list := make([]program.Program, len(names))
 	for i, name := range names {
-		list[i] = p.named1(name)
+		list[i] = p.program(name)
 	}
 	return list
 }
 
-func (p programs) named1(name string) program.Program {
+// program says from which package of which module a program is built.
+func (p programs) program(name string) program.Program {
 	switch name {
 	case "etcd":
 		return program.Program{Name: name, Module: p.module("etcd"), Package: "go.etcd.io/etcd/server/v3"}
 	case "kwok":
 		return program.Program{Name: name, Module: p.module("kwok"), Package: "sigs.k8s.io/kwok/cmd/kwok"}
-	case "coredns":
-		return program.Program{Name: name, Module: p.module("coredns"), Package: "."}
+	case "coredns", "pause":
+		return program.Program{Name: name, Module: p.module(name), Package: "."}
 	case "gitea":
 		return program.Program{Name: name, Module: p.module("gitea"), Package: "code.gitea.io/gitea"}
 	case "ko":
@@ -67,15 +70,31 @@ func (p programs) named1(name string) program.Program {
 }
 
 // path returns where a program is; it must have been built.
-func (p programs) path(name string) (string, error) { return p.store.Path(p.named1(name)) }
+func (p programs) path(name string) (string, error) { return p.store.Path(p.program(name)) }
 
 // dir returns the folder of the programs built from a module.
 func (p programs) dir(module string) (string, error) { return p.store.ModuleDir(p.module(module)) }
 
+// source returns the folder with the source of a module that the named one requires.
+func (p programs) source(ctx context.Context, name, path string) (string, error) {
+	m := p.module(name)
+	cmd := exec.CommandContext(ctx, "go", "mod", "download", "-json", path)
+	cmd.Dir, cmd.Env = m.Dir, m.Environment()
+	out, err := cmd.Output()
+	if err != nil {
+		return "", fmt.Errorf("download %s: %w: %s", path, err, out)
+	}
+	var found struct{ Dir string }
+	if err := json.Unmarshal(out, &found); err != nil {
+		return "", fmt.Errorf("download %s: %w", path, err)
+	}
+	return found.Dir, nil
+}
+
 // build compiles those that are missing, one after the other: the compiler keeps all processors busy by itself. Two
 // callers that need the same program wait for each other.
 func (p programs) build(ctx context.Context, names ...string) error {
-	wanted := p.named(names...)
+	wanted := p.list(names...)
 	missing, err := p.store.Missing(wanted)
 	if err != nil || len(missing) == 0 {
 		return err

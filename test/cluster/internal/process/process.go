@@ -27,6 +27,8 @@ type Spec struct {
 	Dir  string
 	Env  []string            // the whole environment; nothing is inherited
 	User *syscall.Credential // nil: the caller's
+	// Files are those that the server reads only when it starts: when one changes, it is started again.
+	Files []string
 }
 
 // Table is a set of servers whose records are in Run and whose logs are in Logs.
@@ -39,7 +41,7 @@ type Table struct {
 type record struct {
 	PID     int    `json:"pid"`
 	Started string `json:"started"` // see startOf
-	Command string `json:"command"` // digest of path, arguments, folder and environment
+	Command string `json:"command"` // digest of the Spec
 }
 
 // ErrDied is part of the error when a server ended while somebody waited for it.
@@ -149,6 +151,10 @@ func (r record) alive() bool {
 func (s Spec) digest() string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%q %q %q %q", s.Path, s.Args, s.Dir, s.Env)
+	for _, file := range s.Files {
+		text, err := os.ReadFile(file)
+		fmt.Fprintf(h, "%q %v", text, err)
+	}
 	return hex.EncodeToString(h.Sum(nil))
 }
 

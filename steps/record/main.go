@@ -1,0 +1,44 @@
+// Command record writes down what became of a deployment – a Git note on the
+// deployed commit – and ends the lease that helm-apply kept.
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/step"
+)
+
+type config struct {
+	URL         string        `param:"url" desc:"Repository of the environment, for the note. Required unless commit is empty. Example: https://git.example.com/acme/environment-staging.git"`
+	Commit      string        `param:"commit" desc:"The 40-hex commit that was deployed; helm-apply's result. Empty: nothing was deployed, no note is written."`
+	Environment string        `param:"environment" desc:"Name of the environment. Empty: the release's name. Example: staging"`
+	Release     string        `param:"release" required:"true" desc:"Name of the Helm release. Example: staging"`
+	Namespace   string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
+	Run         string        `param:"run" required:"true" desc:"Who deployed: the holder of the lease, the same as for helm-apply. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
+	Deployment  string        `param:"deployment" desc:"Outcome of helm-apply: deployed, unchanged, superseded or failed. Empty: it did not come that far."`
+	Verified    string        `param:"verification" desc:"Outcome of verify: verified, superseded or failed. Empty: nothing was verified."`
+	Status      string        `param:"status" default:"Succeeded" desc:"Status of the task that deployed, as Tekton says it: Succeeded, Completed, Failed or None."`
+	Reason      string        `param:"reason" desc:"Why it failed: a CamelCase class. Example: ImagePullBackOff"`
+	AuthorName  string        `param:"author-name" default:"Lockstep" desc:"Name of the note's author."`
+	AuthorEmail string        `param:"author-email" default:"lockstep@localhost" desc:"E-mail address of the note's author. Example: ci@example.com"`
+	Timeout     time.Duration `param:"timeout" default:"2m" desc:"How long all of it may take. Example: 2m"`
+	CAFile      string        `param:"ca-file" desc:"File with PEM certificates to trust besides the system's. Example: /etc/ssl/acme.pem"`
+	SkipTLS     bool          `param:"skip-tls-verify" desc:"Whether to accept any certificate of the Git server: true or false."`
+
+	SSH       string `workspace:"ssh-directory" desc:"Folder with SSH keys, known_hosts and config for the Git server."`
+	BasicAuth string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or with the files username and password, for the Git server."`
+	Creds     string `credentials:"path"`
+
+	Record string `result:"record" desc:"State that was recorded: verified, deployed, failed or superseded; empty when nothing was deployed."`
+}
+
+func main() {
+	step.Main("record", "record a deployment as a Git note and end its lease", run)
+}
+
+func run(ctx context.Context, c *config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	return record(ctx, c)
+}

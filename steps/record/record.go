@@ -1,0 +1,153 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/release"
+)
+
+// entry is one line of a deployment's note, as the documents describe it.
+type entry struct {
+	State        string                `json:"state"`
+	Environment  string                `json:"environment"`
+	Commit       string                `json:"commit"`
+	Run          string                `json:"run"`
+	Revision     int                   `json:"revision"`
+	Started      time.Time             `json:"started,omitzero"`
+	Finished     time.Time             `json:"finished,omitzero"`
+	Applications []release.Application `json:"applications"`
+	Reason       string                `json:"reason,omitempty"`
+}
+
+// record writes the note and then ends the lease, which it also does when the
+// note could not be written: others wait for the lease.
+func record(ctx context.Context, c *config) error {
+	client, err := cluster.Connect(ctx, c.Namespace)
+	if err != nil {
+		return err
+	}
+	written := note(ctx, c, client)
+	err = client.EndLease(ctx, release.LeaseName(c.Release), c.Run)
+	switch {
+	case err == nil:
+		slog.InfoContext(ctx, "ended the lease", "run", c.Run)
+	case errors.Is(err, cluster.ErrLeaseLost):
+		slog.InfoContext(ctx, "this run holds no lease", "run", c.Run)
+		err = nil
+	}
+	return errors.Join(written, err)
+}
+
+func note(ctx context.Context, c *config, client *cluster.Client) error {
+	if c.Commit == "" {
+		slog.InfoContext(ctx, "nothing was deployed: nothing to record", "run", c.Run)
+		return nil
+	}
+	commit, ok := git.ParseHash(c.Commit)
+	if !ok {
+		return fault.Usage("InvalidCommit", fmt.Errorf("commit %q is not 40 hex digits", c.Commit), "give helm-apply's result commit")
+	}
+	if c.URL == "" {
+		return fault.Usage("InvalidParameters", errors.New("url is required to record a commit"), "")
+	}
+	remote, err := git.NewRemote(c.URL, git.Access{
+		CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSH, CAFile: c.CAFile, SkipTLSVerify: c.SkipTLS,
+	})
+	if err != nil {
+		return err
+	}
+	e, err := describe(ctx, c, client)
+	if err != nil {
+		return err
+	}
+	known, err := remote.ReadNotes(ctx, commit)
+	if err != nil {
+		return fmt.Errorf("read the records of %s: %w", commit.Short(), err)
+	}
+	c.Record = e.State
+	if isKnown(known[commit], e) {
+		slog.InfoContext(ctx, "this is on record already", "state", e.State, "commit", commit)
+		return nil
+	}
+	line, err := json.Marshal(e)
+	if err != nil {
+		return fmt.Errorf("write the record of %s: %w", commit.Short(), err)
+	}
+	by := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail, When: e.Finished}
+	if err := remote.AppendNote(ctx, commit, string(line), by); err != nil {
+		return fmt.Errorf("record the deployment of %s in %s: %w", commit.Short(), remote.URL(), err)
+	}
+	slog.InfoContext(ctx, "recorded", "state", e.State, "commit", commit, "note", "refs/notes/lockstep")
+	return nil
+}
+
+// describe says what became of the deployment. Times are the cluster's: of the
+// lease, and of its API server now.
+func describe(ctx context.Context, c *config, client *cluster.Client) (entry, error) {
+	e := entry{State: state(c), Environment: c.Environment, Commit: c.Commit, Run: c.Run, Reason: c.Reason, Applications: []release.Application{}}
+	if e.Environment == "" {
+		e.Environment = c.Release
+	}
+	if e.State != "failed" {
+		e.Reason = ""
+	}
+	rel, err := release.Open(client, c.Release)
+	if err != nil {
+		return e, err
+	}
+	last, err := rel.Last()
+	if err != nil {
+		return e, err
+	}
+	if last != nil && last.Commit == c.Commit {
+		e.Revision, e.Applications, e.Started = last.Number, last.Applications(), last.Started.UTC().Truncate(time.Second)
+	}
+	if since, held, err := client.LeaseSince(ctx, release.LeaseName(c.Release), c.Run); err != nil {
+		return e, err
+	} else if held {
+		e.Started = since.UTC().Truncate(time.Second)
+	}
+	e.Finished = client.Now().UTC().Truncate(time.Second)
+	return e, nil
+}
+
+// state is one word of the record's list. A deployment that was skipped or
+// stopped has failed as well: it is not known to run.
+func state(c *config) string {
+	switch {
+	case c.Status != "Succeeded" && c.Status != "Completed", c.Deployment == "failed", c.Deployment == "", c.Verified == "failed":
+		return "failed"
+	case c.Deployment == "superseded":
+		return "superseded"
+	case c.Verified == "verified":
+		return "verified"
+	default:
+		return "deployed"
+	}
+}
+
+// isKnown reports whether the newest line says the same already: a repeated
+// run, or one that found nothing to do, adds nothing.
+func isKnown(text string, e entry) bool {
+	var newest entry
+	for _, line := range lines(text) {
+		if json.Unmarshal([]byte(line), &newest) != nil {
+			newest = entry{}
+		}
+	}
+	return newest.State == e.State && newest.Environment == e.Environment && newest.Revision == e.Revision && newest.Commit == e.Commit &&
+		(e.State != "failed" || newest.Run == e.Run)
+}
+
+func lines(text string) []string {
+	return strings.Split(strings.TrimRight(text, "\n"), "\n")
+}

@@ -1,0 +1,47 @@
+// Command verify waits until what a release applied is healthy and checks that
+// what runs is what Git says. When it is not, it says why and exits 4.
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/step"
+)
+
+type config struct {
+	Path       string        `param:"path" default:"." desc:"Folder of Chart.yaml in the workspace. Example: charts/staging"`
+	Release    string        `param:"release" required:"true" desc:"Name of the Helm release. Example: staging"`
+	Namespace  string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
+	Deployment string        `param:"deployment" desc:"Outcome of helm-apply: after superseded there is nothing to verify. Example: deployed"`
+	Timeout    time.Duration `param:"timeout" default:"10m" desc:"How long everything together may take to become healthy, and again each Helm test. Example: 10m"`
+	CrashLimit int           `param:"crash-limit" default:"3" desc:"How often a container of the new template may restart before that counts as a failure. Example: 3"`
+	Grace      time.Duration `param:"grace" default:"1m" desc:"How long a pod may be unschedulable, or a registry out of reach, before that counts as a failure. Example: 1m"`
+	SkipTests  bool          `param:"skip-tests" desc:"Whether to leave out the chart's Helm tests: true or false."`
+	Insecure   []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
+	CAFile     string        `param:"ca-file" desc:"File with PEM certificates to trust besides the system's, for chart repositories. Example: /etc/ssl/acme.pem"`
+
+	Source string `workspace:"source" desc:"Checkout that was deployed. Empty: what runs is not compared with Git."`
+	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
+	Cache  string `workspace:"cache" desc:"Folder that keeps fetched dependencies by their digest. Empty: one below TMPDIR."`
+	Creds  string `credentials:"path"`
+
+	Outcome string `result:"outcome" desc:"verified, superseded or failed."`
+}
+
+func main() {
+	step.Main("verify", "wait until a release is healthy and is what Git says", run)
+}
+
+func run(ctx context.Context, c *config) error {
+	if c.Deployment == "superseded" {
+		c.Outcome = "superseded"
+		return nil
+	}
+	c.Outcome = "failed"
+	if err := verify(ctx, c); err != nil {
+		return err
+	}
+	c.Outcome = "verified"
+	return nil
+}

@@ -1,0 +1,257 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/test/cluster/internal/image"
+)
+
+// nonroot is the user of all images: a number, because a name cannot be checked to be another than root's.
+const nonroot = 65532
+
+// baseImages makes and pushes the images that stand in for those that other clusters pull from public registries.
+// It returns their references by digest, by name.
+func (f full) baseImages(ctx context.Context) (map[string]string, error) {
+	makers := []func(context.Context) (image.Image, error){f.pauseImage, f.staticImage, f.busyboxImage, f.goImage}
+	references := map[string]string{}
+	for _, make := range makers {
+		i, err := make(ctx)
+		if err != nil {
+			return nil, err
+		}
+		reference, err := f.registry().Ensure(ctx, i, func() { f.log.Printf("making image %s …", i.Name) })
+		if err != nil {
+			return nil, err
+		}
+		references[i.Name] = reference
+	}
+	text, err := json.MarshalIndent(references, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	return references, writeFile(f.path("images.json"), text, 0o644)
+}
+
+// images returns what baseImages returned the last time; nothing before the first.
+func (f full) images() map[string]string {
+	references := map[string]string{}
+	if text, err := os.ReadFile(f.path("images.json")); err == nil {
+		_ = json.Unmarshal(text, &references)
+	}
+	return references
+}
+
+func nonrootUser() string { return fmt.Sprintf("%d:%d", nonroot, nonroot) }
+
+// pauseImage is the sandbox of every pod.
+func (f full) pauseImage(context.Context) (image.Image, error) {
+	path, err := f.programs.path("pause")
+	if err != nil {
+		return image.Image{}, err
+	}
+	program, err := os.ReadFile(path)
+	if err != nil {
+		return image.Image{}, err
+	}
+	layer, err := image.Small(func(a *image.Archive) error { return a.File("pause", 0o755, program) })
+	return image.Image{
+		Name: "pause", Layers: []image.Layer{layer},
+		Config: image.Config{User: nonrootUser(), Entrypoint: []string{"/pause"}},
+	}, err
+}
+
+// staticImage is what images of Go programs stand on: certificates, users, a place for temporary files.
+func (f full) staticImage(context.Context) (image.Image, error) {
+	layer, err := staticLayer()
+	return image.Image{
+		Name: "static", Layers: []image.Layer{layer},
+		Config: image.Config{User: nonrootUser(), WorkingDir: "/home/nonroot", Env: []string{
+			"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+			"SSL_CERT_FILE=/etc/ssl/certs/ca-certificates.crt", "HOME=/home/nonroot",
+		}},
+	}, err
+}
+
+func staticLayer() (image.Layer, error) {
+	certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
+	if err != nil {
+		return image.Layer{}, err
+	}
+	passwd := fmt.Sprintf("root:x:0:0:root:/root:/sbin/nologin\nnonroot:x:%[1]d:%[1]d:nonroot:/home/nonroot:/sbin/nologin\n", nonroot)
+	group := fmt.Sprintf("root:x:0:\nnonroot:x:%d:\n", nonroot)
+	return image.Small(func(a *image.Archive) error {
+		return errors.Join(
+			a.Dir("etc", 0o755), a.File("etc/passwd", 0o644, []byte(passwd)), a.File("etc/group", 0o644, []byte(group)),
+			a.Dir("etc/ssl", 0o755), a.Dir("etc/ssl/certs", 0o755), a.File("etc/ssl/certs/ca-certificates.crt", 0o644, certificates),
+			a.Dir("tmp", 0o1777), a.Dir("home", 0o755), a.DirOf("home/nonroot", 0o755, nonroot),
+		)
+	})
+}
+
+// busyboxImage has a shell, for steps with a script.
+func (f full) busyboxImage(ctx context.Context) (image.Image, error) {
+	static, err := staticLayer()
+	if err != nil {
+		return image.Image{}, err
+	}
+	busybox, err := busyboxLayer(ctx)
+	return image.Image{
+		Name: "busybox", Layers: []image.Layer{static, busybox},
+		Config: image.Config{User: nonrootUser(), WorkingDir: "/home/nonroot", Env: []string{"PATH=/bin", "HOME=/home/nonroot"}},
+	}, err
+}
+
+func busyboxLayer(ctx context.Context) (image.Layer, error) {
+	program, err := os.ReadFile("/bin/busybox")
+	if err != nil {
+		return image.Layer{}, err
+	}
+	applets, err := exec.CommandContext(ctx, "/bin/busybox", "--list").Output()
+	if err != nil {
+		return image.Layer{}, fmt.Errorf("list what busybox can do: %w", err)
+	}
+	return image.Small(func(a *image.Archive) error {
+		all := []error{a.Dir("bin", 0o755), a.File("bin/busybox", 0o755, program)}
+		for _, name := range strings.Fields(string(applets)) {
+			if name != "busybox" {
+				all = append(all, a.Link("bin/"+name, "busybox"))
+			}
+		}
+		return errors.Join(all...)
+	})
+}
+
+// goCache is where the Go image keeps the compiled standard library. Nobody may write there; go takes what it finds
+// and compiles the rest.
+const goCache = "/usr/local/go-cache"
+
+// goImage is this machine's Go with a shell: the image in which example services are tested and built.
+func (f full) goImage(ctx context.Context) (image.Image, error) {
+	static, err := staticLayer()
+	if err != nil {
+		return image.Image{}, err
+	}
+	busybox, err := busyboxLayer(ctx)
+	if err != nil {
+		return image.Image{}, err
+	}
+	goroot, err := goRoot(ctx)
+	if err != nil {
+		return image.Image{}, err
+	}
+	toolchain := image.Layer{
+		Key:   "go " + runtime.Version() + " in " + goroot,
+		Write: func(a *image.Archive) error { return addGo(a, goroot) },
+	}
+	compiled := image.Layer{
+		Key:   "compiled by " + toolchain.Key + ": " + strings.Join(compiledPackages(), " "),
+		Write: func(a *image.Archive) error { return f.addCompiled(ctx, a) },
+	}
+	return image.Image{
+		Name: "go", Layers: []image.Layer{static, busybox, toolchain, compiled},
+		Config: image.Config{User: nonrootUser(), WorkingDir: "/home/nonroot", Env: []string{
+			"PATH=" + goroot + "/bin:/bin", "HOME=/tmp", "GOCACHE=" + goCache,
+			// There is neither a C compiler nor a network that serves other toolchains.
+			"CGO_ENABLED=0", "GOTOOLCHAIN=local",
+		}},
+	}, nil
+}
+
+func goRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOROOT").Output()
+	if err != nil {
+		return "", fmt.Errorf("find Go's own folder: %w", err)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+// addGo adds Go's folder under its own path, without what neither building nor testing needs.
+func addGo(a *image.Archive, goroot string) error {
+	skip := map[string]bool{"api": true, "doc": true, "misc": true, "test": true, "src/cmd": true, "pkg/obj": true}
+	return addTree(a, goroot, strings.TrimPrefix(goroot, "/"), func(relative string, d fs.DirEntry) bool {
+		return skip[relative] || d.IsDir() && d.Name() == "testdata" || strings.HasSuffix(relative, "_test.go")
+	})
+}
+
+// compiledPackages are those of the standard library that small services and their tests are made of.
+func compiledPackages() []string {
+	return []string{
+		"net/http", "net/http/httptest", "testing", "encoding/json", "log/slog", "html/template", "os/signal", "flag",
+		"embed", "database/sql", "crypto/tls", "regexp", "text/tabwriter", "testing/fstest", "testing/internal/testdeps", "net/http/pprof", "expvar",
+	}
+}
+
+// addCompiled compiles the packages as go build and go test would, with and without -trimpath, and adds the cache.
+func (f full) addCompiled(ctx context.Context, a *image.Archive) error {
+	cache, err := os.MkdirTemp("", "go-cache-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(cache)
+	for _, args := range [][]string{{"build"}, {"build", "-trimpath"}, {"vet"}} {
+		cmd := exec.CommandContext(ctx, "go", append(args, compiledPackages()...)...)
+		cmd.Dir = f.dir
+		cmd.Env = append(os.Environ(), "GOCACHE="+cache, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off", "GO111MODULE=on")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("%s: %w: %s", cmd, err, out)
+		}
+	}
+	return addTree(a, cache, strings.TrimPrefix(goCache, "/"), func(string, fs.DirEntry) bool { return false })
+}
+
+// addTree adds a folder with all that is below it, except what skip names by its path in the folder.
+func addTree(a *image.Archive, from, to string, skip func(relative string, d fs.DirEntry) bool) error {
+	for dir := filepath.Dir(to); dir != "."; dir = filepath.Dir(dir) {
+		if err := a.Dir(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		relative, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		target := filepath.Join(to, relative)
+		switch {
+		case relative != "." && skip(relative, d) && d.IsDir():
+			return fs.SkipDir
+		case relative != "." && skip(relative, d):
+			return nil
+		case d.IsDir():
+			return a.Dir(target, 0o755)
+		case d.Type().IsRegular():
+			return addFile(a, path, target)
+		default:
+			return nil // links in Go's folder lead to what is left out
+		}
+	})
+}
+
+func addFile(a *image.Archive, path, target string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	mode := int64(0o644)
+	if info.Mode()&0o111 != 0 {
+		mode = 0o755
+	}
+	return a.Copy(target, mode, info.Size(), file)
+}
