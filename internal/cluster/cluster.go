@@ -15,8 +15,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"sync"
 	"time"
 
+	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/client-go/discovery"
@@ -26,6 +28,7 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/klog/v2"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
@@ -69,6 +72,7 @@ func Connect(ctx context.Context, namespace string) (*Client, error) {
 }
 
 func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, config *rest.Config, clock *serverClock) (*Client, error) {
+	silence()
 	bound := rest.CopyConfig(config)
 	// The server's own flow control bounds us; client-go's default of five
 	// requests a second would make every deployment slow.
@@ -90,6 +94,10 @@ func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, 
 	return c, nil
 }
 
+// silence keeps client-go's own log away: it repeats, unredacted and in the
+// middle of our lines, what the errors of its calls say.
+var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
+
 // Detached is the same cluster for what must still be written down after the
 // client's context has ended, such as a failed revision or the end of a lease:
 // its requests go on for a few seconds longer.
@@ -98,6 +106,10 @@ func (c *Client) Detached() (*Client, error) {
 	config.WrapTransport = nil
 	return connect(extend(c.alive, recordingTime), c.namespace, c.raw, config, c.clock)
 }
+
+// Ended is why the client's context has ended, nil while it has not. Libraries
+// lose that on the way through their own errors.
+func (c *Client) Ended() error { return context.Cause(c.alive) }
 
 // Namespace is the namespace for everything that names none.
 func (c *Client) Namespace() string { return c.namespace }

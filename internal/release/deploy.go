@@ -200,6 +200,9 @@ func (r *Release) Plan(d Deployment) ([]cluster.Difference, error) {
 func (r *Release) explain(err error, d Deployment, check *inspector) error {
 	err = cluster.Conceal(err, append(check.secrets, secretValues(d.Values)...))
 	err = fmt.Errorf("deploy release %s: %w", r.name, r.client.NamespaceError(err))
+	if ended := r.client.Ended(); ended != nil && !errors.Is(err, ended) {
+		err = fmt.Errorf("%w: %w", err, ended)
+	}
 	var known *fault.Error
 	switch {
 	case errors.As(err, &known):
