@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"edit":        {"yaml"},
 	"environment": {"yaml"},
 	"registry":    {"redact"},
-	"promotion":   {"git", "edit", "environment", "registry"},
+	"promotion":   {"git", "edit", "environment", "registry", "redact"},
 	"chart":       {"registry", "redact"},
 	"cluster":     {"redact"},
 	"release":     {"cluster", "chart"},

@@ -32,6 +32,9 @@ const (
 	InvalidValue = "InvalidValue"
 )
 
+// MaxFile is the size, in bytes, of the largest file that is edited.
+const MaxFile = yaml.MaxSize
+
 // MaxValue is the longest value, in bytes, that SetValue writes.
 const MaxValue = 8 << 10
 

@@ -11,8 +11,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/fault"
-	"github.com/lockstep-cd/lockstep/internal/yaml"
 )
 
 // Checkout is the files of a folder. Nothing outside of it is reached, and
@@ -50,7 +50,7 @@ func (c *Checkout) Read(name string) ([]byte, error) {
 	if !info.Mode().IsRegular() {
 		return nil, fault.Refused("NotAFile", fmt.Errorf("read %s: it is no regular file", name), "")
 	}
-	return io.ReadAll(io.LimitReader(f, yaml.MaxSize+1))
+	return io.ReadAll(io.LimitReader(f, edit.MaxFile+1))
 }
 
 // Exists reports whether something stands at name.
