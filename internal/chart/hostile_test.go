@@ -112,13 +112,14 @@ func (zeros) Read(p []byte) (int, error) { clear(p); return len(p), nil }
 
 func TestRow38_Schemas(t *testing.T) {
 	for what, schema := range map[string]string{
-		"a device":       `{"$ref": "file:///dev/zero"}`,
-		"in a property":  `{"properties": {"a": {"allOf": [{"$ref": "FILE:///etc/passwd"}]}}}`,
-		"a path":         `{"$ref": "/etc/passwd"}`,
-		"a long chain":   chain(100_000, `{"$ref": "#/definitions/a%d"}`),
-		"a nested chain": chain(50_000, `{"allOf": [{"$ref": "#/definitions/a%d"}]}`),
-		"a circle":       `{"$ref": "#/definitions/a", "definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}}`,
-		"no JSON":        `{`,
+		"a device":        `{"$ref": "file:///dev/zero"}`,
+		"in a property":   `{"properties": {"a": {"allOf": [{"$ref": "FILE:///etc/passwd"}]}}}`,
+		"a path":          `{"$ref": "/etc/passwd"}`,
+		"a long chain":    chain(100_000, `{"$ref": "#/definitions/a%d"}`),
+		"a shorter chain": chain(600, `{"$ref": "#/definitions/a%d"}`),
+		"a nested chain":  chain(50_000, `{"allOf": [{"$ref": "#/definitions/a%d"}]}`),
+		"a circle":        `{"$ref": "#/definitions/a", "definitions": {"a": {"$ref": "#/definitions/b"}, "b": {"$ref": "#/definitions/a"}}}`,
+		"no JSON":         `{`,
 	} {
 		t.Run(what, func(t *testing.T) {
 			files := service("a", "1.0.0")

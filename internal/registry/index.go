@@ -155,9 +155,10 @@ func readYAMLIndex(r io.Reader, wanted map[string]bool) (map[string][]indexEntry
 
 func (y *yamlIndex) line(indent int, text string) error {
 	if indent == 0 && !strings.HasPrefix(text, "- ") {
-		y.inEntries = strings.HasPrefix(text, "entries:")
-		y.chart = ""
-		if rest := strings.TrimSpace(strings.TrimPrefix(text, "entries:")); y.inEntries && rest != "" && rest != "{}" && rest[0] != '#' {
+		key, rest, _ := strings.Cut(text, ":")
+		key, rest = scalar(key), scalar(rest)
+		y.inEntries, y.chart = key == "entries", ""
+		if y.inEntries && rest != "" && rest != "{}" {
 			return fmt.Errorf("entries in flow form are not supported")
 		}
 		return nil
@@ -182,15 +183,12 @@ func (y *yamlIndex) startChart(text string) error {
 	if !ok {
 		return nil // continuation of a scalar; no chart
 	}
-	name, err := scalar(name)
-	if err != nil {
-		return err
-	}
+	name, rest = scalar(name), scalar(rest)
 	y.chart, y.dashIndent, y.list = "", -1, ""
 	if !y.wanted[name] {
 		return nil
 	}
-	if rest = strings.TrimSpace(rest); rest != "" && rest != "[]" {
+	if rest != "" && rest != "[]" {
 		return fmt.Errorf("the entries of %s are not in block form", name)
 	}
 	y.chart = name
@@ -211,7 +209,7 @@ func (y *yamlIndex) inChart(indent int, text string) error {
 	}
 	switch {
 	case y.list == "urls" && indent >= y.keyIndent && strings.HasPrefix(text, "- "):
-		return y.url(text[2:])
+		y.entry().URLs = append(y.entry().URLs, scalar(text[2:]))
 	case indent == y.keyIndent && !strings.HasPrefix(text, "- "):
 		return y.key(text)
 	}
@@ -229,10 +227,7 @@ func (y *yamlIndex) key(text string) error {
 		return nil
 	}
 	y.list = key
-	value, err := scalar(value)
-	if err != nil {
-		return fmt.Errorf("%s: %w", key, err)
-	}
+	value = scalar(value)
 	switch key {
 	case "version":
 		y.entry().Version = value
@@ -246,31 +241,22 @@ func (y *yamlIndex) key(text string) error {
 	return nil
 }
 
-func (y *yamlIndex) url(text string) error {
-	value, err := scalar(text)
-	if err == nil && len(y.found[y.chart]) > 0 {
-		y.entry().URLs = append(y.entry().URLs, value)
-	}
-	return err
-}
-
-// scalar reads a plain or quoted value that stands on one line.
-func scalar(text string) (string, error) {
+// scalar reads a plain or quoted value that stands on one line. One that
+// continues on the next line gives nothing: none of the values that matter does.
+func scalar(text string) string {
 	text = strings.TrimSpace(text)
 	switch {
 	case strings.HasPrefix(text, `"`):
-		end := strings.LastIndexByte(text, '"')
-		value, err := strconv.Unquote(text[:end+1])
-		if err != nil {
-			return "", nil // continues on the next line: none of the keys that matter does
-		}
-		return value, nil
+		value, _ := strconv.Unquote(text[:strings.LastIndexByte(text, '"')+1])
+		return value
 	case strings.HasPrefix(text, "'"):
 		end := strings.LastIndexByte(text, '\'')
-		return strings.ReplaceAll(text[min(1, end):end], "''", "'"), nil
+		return strings.ReplaceAll(text[min(1, end):end], "''", "'")
+	case strings.HasPrefix(text, "#"):
+		return ""
 	}
 	if comment := strings.Index(text, " #"); comment >= 0 {
 		text = strings.TrimSpace(text[:comment])
 	}
-	return text, nil
+	return text
 }
