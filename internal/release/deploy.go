@@ -198,7 +198,7 @@ func (r *Release) Plan(d Deployment) ([]cluster.Difference, error) {
 
 // explain says what an error of Helm's means, without any value that is secret.
 func (r *Release) explain(err error, d Deployment, check *inspector) error {
-	err = cluster.Conceal(err, append(check.secrets, secretValues(d.Values)...))
+	err = cluster.Conceal(err, append(check.secrets, d.secretValues()...))
 	err = fmt.Errorf("deploy release %s: %w", r.name, r.client.NamespaceError(err))
 	if ended := r.client.Ended(); ended != nil && !errors.Is(err, ended) {
 		err = fmt.Errorf("%w: %w", err, ended)

@@ -12,6 +12,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"github.com/lockstep-cd/lockstep/internal/chart"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -110,6 +111,23 @@ func documents(manifest string) []document {
 		all = append(all, d)
 	}
 	return all
+}
+
+// secretValues are the values that must not show, of the caller and of the
+// chart and its sub-charts.
+func (d Deployment) secretValues() []string {
+	found := secretValues(d.Values)
+	var visit func(c *chart.Chart)
+	visit = func(c *chart.Chart) {
+		found = append(found, secretValues(c.Values)...)
+		for _, sub := range c.Dependencies() {
+			visit(sub)
+		}
+	}
+	if d.Chart != nil {
+		visit(d.Chart)
+	}
+	return found
 }
 
 // secretValues finds the values whose keys say that they are secret.

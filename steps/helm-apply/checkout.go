@@ -42,10 +42,7 @@ func (d *deployment) choose(ctx context.Context, rel *release.Release) (commit g
 
 // checkOutTip brings the workspace to the branch's tip.
 func (d *deployment) checkOutTip(ctx context.Context) (git.Hash, error) {
-	remote, err := git.NewRemote(d.config.URL, git.Access{
-		CredentialsPath: d.config.Creds, BasicAuth: d.config.BasicAuth, SSHDirectory: d.config.SSH,
-		CAFile: d.config.CAFile, SkipTLSVerify: d.config.SkipTLSVerify,
-	})
+	remote, err := git.NewRemote(d.config.URL, d.config.access())
 	if err != nil {
 		return "", err
 	}

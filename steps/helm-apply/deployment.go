@@ -13,7 +13,6 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/chart"
 	"github.com/lockstep-cd/lockstep/internal/cluster"
 	"github.com/lockstep-cd/lockstep/internal/fault"
-	"github.com/lockstep-cd/lockstep/internal/registry"
 	"github.com/lockstep-cd/lockstep/internal/release"
 )
 
@@ -180,9 +179,7 @@ func (d *deployment) wanted() (release.Deployment, error) {
 func (d *deployment) folder() string { return filepath.Join(d.config.Source, d.config.Path) }
 
 func (d *deployment) load(ctx context.Context) (*chart.Chart, error) {
-	return chart.Load(ctx, d.folder(), chart.Options{Cache: d.config.Cache, Access: registry.Access{
-		DockerConfig: registry.FindDockerConfig(d.config.Docker, d.config.Creds), Insecure: d.config.Insecure, CAFile: d.config.CAFile,
-	}})
+	return chart.Load(ctx, d.folder(), d.config.charts())
 }
 
 // show prints what a deployment would change.

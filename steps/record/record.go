@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -59,9 +60,7 @@ func note(ctx context.Context, c *config, client *cluster.Client) error {
 	if c.URL == "" {
 		return fault.Usage("InvalidParameters", errors.New("url is required to record a commit"), "")
 	}
-	remote, err := git.NewRemote(c.URL, git.Access{
-		CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSH, CAFile: c.CAFile, SkipTLSVerify: c.SkipTLS,
-	})
+	remote, err := git.NewRemote(c.URL, c.access())
 	if err != nil {
 		return err
 	}
@@ -150,4 +149,15 @@ func isKnown(text string, e entry) bool {
 
 func lines(text string) []string {
 	return strings.Split(strings.TrimRight(text, "\n"), "\n")
+}
+
+func (c *config) access() git.Access {
+	a := git.Access{
+		CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSH, SkipTLSVerify: !c.SSLVerify,
+		HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy,
+	}
+	if c.SSLCA != "" {
+		a.CAFile = filepath.Join(c.SSLCA, c.CAFile)
+	}
+	return a
 }

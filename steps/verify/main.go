@@ -19,11 +19,12 @@ type config struct {
 	Grace      time.Duration `param:"grace" default:"1m" desc:"How long a pod may be unschedulable, or a registry out of reach, before that counts as a failure. Example: 1m"`
 	SkipTests  bool          `param:"skip-tests" desc:"Whether to leave out the chart's Helm tests: true or false."`
 	Insecure   []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
-	CAFile     string        `param:"ca-file" desc:"File with PEM certificates to trust besides the system's, for chart repositories. Example: /etc/ssl/acme.pem"`
+	CAFile     string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File with PEM certificates in the workspace ssl-ca-directory."`
 
 	Source string `workspace:"source" desc:"Checkout that was deployed. Empty: what runs is not compared with Git."`
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
 	Cache  string `workspace:"cache" desc:"Folder that keeps fetched dependencies by their digest. Empty: one below TMPDIR."`
+	SSLCA  string `workspace:"ssl-ca-directory" desc:"Folder with the file crtFileName, trusted for chart repositories besides the system's certificates."`
 	Creds  string `credentials:"path"`
 
 	Outcome string `result:"outcome" desc:"verified, superseded or failed."`

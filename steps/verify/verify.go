@@ -86,9 +86,7 @@ func isWhatGitSays(ctx context.Context, c *config, deployed *release.Revision) e
 	if err := sameCommit(c.Source, deployed); err != nil {
 		return err
 	}
-	wanted, err := chart.Load(ctx, filepath.Join(c.Source, c.Path), chart.Options{Cache: c.Cache, Access: registry.Access{
-		DockerConfig: registry.FindDockerConfig(c.Docker, c.Creds), Insecure: c.Insecure, CAFile: c.CAFile,
-	}})
+	wanted, err := chart.Load(ctx, filepath.Join(c.Source, c.Path), c.charts())
 	if err != nil {
 		return err
 	}
@@ -163,4 +161,15 @@ func workloads(objects []cluster.Object) []cluster.Object {
 		}
 	}
 	return found
+}
+
+// charts is how the chart's dependencies are reached.
+func (c *config) charts() chart.Options {
+	options := chart.Options{Cache: c.Cache, Access: registry.Access{
+		DockerConfig: registry.FindDockerConfig(c.Docker, c.Creds), Insecure: c.Insecure,
+	}}
+	if c.SSLCA != "" {
+		options.Access.CAFile = filepath.Join(c.SSLCA, c.CAFile)
+	}
+	return options
 }
