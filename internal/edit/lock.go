@@ -18,7 +18,7 @@ const StaleLock = "StaleLock"
 
 // Relock keeps a requirements.lock or Chart.lock in step with an edit of the
 // file with the dependencies, of which before and after are the texts. It
-// writes the versions that changed and the digest; the date stays, since only
+// writes the versions and repositories that changed and the digest; the date stays, since only
 // Helm's resolver may claim to have looked at the repositories.
 //
 // A lock whose digest did not fit before is left alone: ErrStaleLock.
@@ -36,12 +36,17 @@ func Relock(lock, before, after []byte) ([]byte, error) {
 		return nil, err
 	}
 	for i := range wanted {
-		if wanted[i].Version == old[i].Version {
-			continue
-		}
-		path := fmt.Sprintf(".dependencies[%d].version", i)
-		if lock, err = setText(lock, path, wanted[i].Version); err != nil {
-			return nil, err
+		for key, change := range map[string][2]string{
+			"version":    {old[i].Version, wanted[i].Version},
+			"repository": {old[i].Repository, wanted[i].Repository},
+		} {
+			if change[0] == change[1] {
+				continue
+			}
+			path := fmt.Sprintf(".dependencies[%d].%s", i, key)
+			if lock, err = setText(lock, path, change[1]); err != nil {
+				return nil, err
+			}
 		}
 	}
 	_, locked, err := readDependencies(lock)

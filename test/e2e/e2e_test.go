@@ -161,7 +161,7 @@ func TestPushIsServedInStaging(t *testing.T) {
 		t.Fatalf("staging answers %q, %v; want %s", got, err, token)
 	}
 	digest := build.Result("IMAGE_DIGEST")
-	ids := imageIDs(t, ctx, "user-service")
+	ids := imageIDs(t, ctx, "user")
 	if len(ids) == 0 {
 		t.Fatal("no pod of user-service")
 	}
@@ -286,15 +286,8 @@ func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	values, err := os.ReadFile(c.Dir + "/values.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	bad := string(values) + "\nuser:\n  image:\n    repository: " + shared.Registry + "/acme/absent\n    digest: \"\"\n    tag: none\n"
-	if strings.Contains(string(values), "\nuser:") {
-		t.Fatal("values.yaml already has a key user: this test would make it a duplicate")
-	}
-	if err := os.WriteFile(c.Dir+"/values.yaml", []byte(bad), 0o644); err != nil {
+	bad := "user:\n  image:\n    repository: " + shared.Registry + "/acme/absent\n    digest: \"\"\n    tag: none\n"
+	if err := c.Replace("values.yaml", "user:\n", bad); err != nil {
 		t.Fatal(err)
 	}
 	commit, err := c.Push(ctx, "feat: an image that does not exist")

@@ -1,11 +1,15 @@
 package site
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
 )
 
 // applications are the examples that become repositories.
@@ -134,12 +138,7 @@ func (s *Site) seedEnvironment(ctx context.Context) error {
 		return err
 	}
 	return s.pushExample(ctx, "environment-staging", s.EnvironmentRepository(), func(c *Checkout) error {
-		for _, name := range []string{"requirements.yaml", "requirements.lock"} {
-			if err := c.Replace(name, chartsPlaceholder, s.chartRepository()); err != nil {
-				return err
-			}
-		}
-		if err := c.Relock("requirements.yaml", "requirements.lock"); err != nil {
+		if err := s.useRegistry(c.Dir); err != nil {
 			return err
 		}
 		_, err := c.Git(ctx, "commit", "-q", "-a", "-m", "chore: charts come from the registry of this site")
@@ -160,4 +159,23 @@ func (s *Site) FirstDeployment(ctx context.Context, tell StepTold) (Run, error) 
 		return first, err
 	}
 	return s.Finish(ctx, first, tell)
+}
+
+// useRegistry lets the environment in dir take its charts from this site's
+// registry, and keeps the lock in step.
+func (s *Site) useRegistry(dir string) error {
+	charts, lock := filepath.Join(dir, "requirements.yaml"), filepath.Join(dir, "requirements.lock")
+	before, err := os.ReadFile(charts)
+	if err != nil {
+		return err
+	}
+	after := bytes.ReplaceAll(before, []byte(chartsPlaceholder), []byte(s.chartRepository()))
+	locked, err := os.ReadFile(lock)
+	if err != nil {
+		return err
+	}
+	if locked, err = edit.Relock(locked, before, after); err != nil {
+		return err
+	}
+	return errors.Join(os.WriteFile(charts, after, 0o644), os.WriteFile(lock, locked, 0o644))
 }

@@ -43,7 +43,7 @@ func New(root string, log func(string, ...any)) (*Site, error) {
 	}
 	s := &Site{
 		Root: root, Log: log,
-		Registry:   get("LOCKSTEP_REGISTRY"),
+		Registry:   get("LOCKSTEP_REGISTRY_IN_CLUSTER"),
 		StaticBase: get("LOCKSTEP_IMAGE_STATIC"),
 		GoImage:    get("LOCKSTEP_IMAGE_GO"),
 		Gitea: &Gitea{
@@ -55,7 +55,15 @@ func New(root string, log func(string, ...any)) (*Site, error) {
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%s not set: start the cluster and evaluate what `test/cluster full env` prints, as `make demo` and `make e2e` do", strings.Join(missing, ", "))
 	}
+	// The images were pushed under the name that only this machine has for the registry.
+	s.StaticBase, s.GoImage = s.known(s.StaticBase), s.known(s.GoImage)
 	return s, nil
+}
+
+// known is an image under the registry's name that everybody knows.
+func (s *Site) known(image string) string {
+	_, path, _ := strings.Cut(image, "/")
+	return s.Registry + "/" + path
 }
 
 // RunNamespace is where the environment's pipelines run.
