@@ -12,7 +12,7 @@ import (
 
 // settle is how long a refusal to create a pod must last to count: while old
 // pods make room, a quota may be exceeded for a moment.
-const settle = 3 * time.Second
+const settle = 2 * time.Second
 
 // cause is why an object will not become healthy by waiting.
 type cause struct {
