@@ -48,7 +48,7 @@ func (c *Checkout) Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fault.Refused("NotAFile", fmt.Errorf("read %s: it is no regular file", name), "")
+		return nil, notAFile(name)
 	}
 	return io.ReadAll(io.LimitReader(f, edit.MaxFile+1))
 }
@@ -101,6 +101,10 @@ func linkRefused(name string, err error) error {
 		"Lockstep does not follow links in a repository. Replace it by the file itself.")
 }
 
+func notAFile(name string) error {
+	return fault.Refused("NotAFile", fmt.Errorf("%s is no regular file", name), "")
+}
+
 // Write replaces a file whole, keeping its permissions: the content goes to a
 // new file beside it that takes its name.
 func (c *Checkout) Write(name string, content []byte) error {
@@ -110,6 +114,9 @@ func (c *Checkout) Write(name string, content []byte) error {
 	info, err := c.root.Lstat(name)
 	if err != nil {
 		return err
+	}
+	if !info.Mode().IsRegular() {
+		return notAFile(name)
 	}
 	temporary := path.Join(path.Dir(name), fmt.Sprintf(".lockstep-%016x", rand.Uint64()))
 	if err := c.writeNew(temporary, content, info.Mode().Perm()); err != nil {
