@@ -146,7 +146,12 @@ func (f full) resolve(ctx context.Context, c component) ([]byte, error) {
 	cmd := exec.CommandContext(ctx, ko, "resolve", "--platform=linux/"+runtime.GOARCH, "--sbom=none",
 		"--base-import-paths", "--recursive", "--filename="+config)
 	cmd.Dir = module.Dir
-	cmd.Env = append(module.Environment(), "KO_CONFIG_PATH="+f.path("ko.yaml"), "KO_DOCKER_REPO="+f.registry().Host+"/"+c.name, "KO_DEFAULTBASEIMAGE=")
+	// ko refuses a platform together with GOOS or GOARCH, and its own variables would overrule the file.
+	inherited := slices.DeleteFunc(module.Environment(), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return name == "GOOS" || name == "GOARCH" || strings.HasPrefix(name, "KO_")
+	})
+	cmd.Env = append(inherited, "KO_CONFIG_PATH="+f.path("ko.yaml"), "KO_DOCKER_REPO="+f.registry().Host+"/"+c.name)
 	var out bytes.Buffer
 	cmd.Stdout = &out
 	if err := f.logged(ctx, "ko-"+c.name, cmd); err != nil {

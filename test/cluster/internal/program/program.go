@@ -104,22 +104,27 @@ func (s Store) Build(ctx context.Context, p Program) error {
 		return err
 	}
 	defer log.Close()
+	// go refuses to write over the half of a program that an interrupted build left.
+	if err := os.RemoveAll(path + ".new"); err != nil {
+		return err
+	}
 	args := append([]string{"build"}, p.Module.Flags...)
 	cmd := exec.CommandContext(ctx, "go", append(args, "-o", path+".new", p.Package)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Module.Dir, log, log
-	cmd.Env = p.Module.Environment()
+	// For this machine, whatever else the caller is compiling for.
+	cmd.Env = append(p.Module.Environment(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build %s (in %s: %s): %w\n%s", p.Name, cmd.Dir, strings.Join(cmd.Args, " "), err, process.Tail(log.Name()))
 	}
 	return os.Rename(path+".new", path)
 }
 
-// Environment returns the environment for go in this module: ours, but for this machine, without a workspace file
-// around the module, and with or without cgo as the module needs it.
+// Environment returns the environment for go in this module: ours, but without a workspace file around the module,
+// and with or without cgo as the module needs it.
 func (m Module) Environment() []string {
 	cgo := "0"
 	if m.Cgo {
 		cgo = "1"
 	}
-	return append(os.Environ(), "GOWORK=off", "CGO_ENABLED="+cgo, "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
+	return append(os.Environ(), "GOWORK=off", "CGO_ENABLED="+cgo)
 }

@@ -18,7 +18,9 @@ const worthMentioning = time.Second
 type Log struct {
 	out   io.Writer
 	start time.Time
+
 	mu    sync.Mutex
+	depth int // how many calls of Do are inside each other now
 }
 
 // New returns a Log that writes to out.
@@ -32,16 +34,19 @@ func (l *Log) Printf(format string, args ...any) {
 }
 
 // Do runs work under a name: a line at its beginning, one now and then while it lasts, and one at its end when it
-// took long enough to matter. The error of work is returned as it is.
+// took long enough to matter. Work may itself call Do: then only the innermost reminds. The error of work is returned
+// as it is.
 func (l *Log) Do(what string, work func() error) error {
 	l.Printf("%s …", what)
 	began := time.Now()
 	done := make(chan struct{})
 	var ticking sync.WaitGroup
-	ticking.Go(func() { l.remind(what, began, done) })
+	level := l.enter(1)
+	ticking.Go(func() { l.remind(what, level, began, done) })
 	err := work()
 	close(done)
 	ticking.Wait()
+	l.enter(-1)
 	took := time.Since(began)
 	switch {
 	case err != nil:
@@ -52,7 +57,14 @@ func (l *Log) Do(what string, work func() error) error {
 	return err
 }
 
-func (l *Log) remind(what string, began time.Time, done <-chan struct{}) {
+func (l *Log) enter(by int) (depth int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.depth += by
+	return l.depth
+}
+
+func (l *Log) remind(what string, level int, began time.Time, done <-chan struct{}) {
 	tick := time.NewTicker(stillEvery)
 	defer tick.Stop()
 	for {
@@ -60,6 +72,9 @@ func (l *Log) remind(what string, began time.Time, done <-chan struct{}) {
 		case <-done:
 			return
 		case <-tick.C:
+			if l.enter(0) != level {
+				continue
+			}
 			l.Printf("%s: still at it after %s", what, round(time.Since(began)))
 		}
 	}
