@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lockstep-cd/lockstep/internal/chart"
+	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/registry"
 	"github.com/lockstep-cd/lockstep/internal/registry/registrytest"
 )
@@ -76,44 +77,45 @@ type dependencyList struct {
 
 func list(t *testing.T, path string) dependencyList {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var l dependencyList
-	if err := yaml.Unmarshal(text, &l); err != nil {
+	if err := yaml.Unmarshal(text(t, path), &l); err != nil {
 		t.Fatal(err)
 	}
 	return l
 }
 
 // moved is a copy of an example environment whose charts come from another
-// repository, with a lock that fits.
+// repository, with the lock kept in step by the room that edits.
 func moved(t *testing.T, example, repository, file, lock string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Join("../../examples", example))); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{file, lock} {
-		replace(t, filepath.Join(dir, name), placeholder, repository)
-	}
-	wanted, locked := list(t, filepath.Join(dir, file)), list(t, filepath.Join(dir, lock))
-	digest, err := chart.LockDigest(wanted.Dependencies, locked.Dependencies)
+	before := text(t, filepath.Join(dir, file))
+	replace(t, filepath.Join(dir, file), placeholder, repository)
+	locked, err := edit.Relock(text(t, filepath.Join(dir, lock)), before, text(t, filepath.Join(dir, file)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace(t, filepath.Join(dir, lock), locked.Digest, digest)
+	if err := os.WriteFile(filepath.Join(dir, lock), locked, 0o644); err != nil {
+		t.Fatal(err)
+	}
 	return dir
+}
+
+func text(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return content
 }
 
 func replace(t *testing.T, path, old, new string) {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, bytes.ReplaceAll(text, []byte(old), []byte(new)), 0o644); err != nil {
+	if err := os.WriteFile(path, bytes.ReplaceAll(text(t, path), []byte(old), []byte(new)), 0o644); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -40,6 +41,9 @@ type ImageOptions struct {
 	Created    time.Time // of the image and every file in it; zero is 1970-01-01
 }
 
+// userForm is uid or uid:gid.
+var userForm = regexp.MustCompile(`^\d+(:\d+)?$`)
+
 // Image is a built image that was not pushed yet. Close removes its layer from
 // the temporary folder.
 type Image struct {
@@ -56,6 +60,10 @@ func (i *Image) Close() error { return os.Remove(i.layer) }
 // The same options and files give the same digest: times, owners, modes and
 // the order of files are fixed.
 func (c *Client) BuildImage(ctx context.Context, o ImageOptions) (*Image, error) {
+	if o.User != "" && !userForm.MatchString(o.User) {
+		return nil, fault.Usage("UserInvalid", fmt.Errorf("user %q is not made of numbers", o.User),
+			"Example: 65532:65532. Kubernetes cannot tell whether a name is root.")
+	}
 	files, err := collect(o.Folder, o.Files)
 	if err != nil {
 		return nil, err
@@ -66,7 +74,8 @@ func (c *Client) BuildImage(ctx context.Context, o ImageOptions) (*Image, error)
 	}
 	layer, err := writeLayer(ctx, o.Folder, files, o.created())
 	if err != nil {
-		return nil, fmt.Errorf("write the layer: %w", err)
+		return nil, fault.Retryable("LayerNotWritten", fmt.Errorf("write the layer: %w", err),
+			"The layer is written below TMPDIR, which needs room for the compressed files and has to be writable.")
 	}
 	built := &Image{Base: reference, layer: layer}
 	if err := built.assemble(base, o); err != nil {

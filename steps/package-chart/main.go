@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -77,11 +78,16 @@ func run(ctx context.Context, c *config) error {
 	return c.hand(packaged, pushed)
 }
 
+var digestForm = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+
 func (c *config) options() (chart.PackageOptions, error) {
 	created, err := registry.ParseCreated(c.Created)
 	if (c.Image == "") != (c.ImageDigest == "") {
 		err = errors.Join(err, fault.Usage("ImageInvalid", errors.New("image and image-digest are given together or not at all"),
 			"A tag alone can be moved: a chart names its image by digest."))
+	}
+	if c.ImageDigest != "" && !digestForm.MatchString(c.ImageDigest) {
+		err = errors.Join(err, fault.Usage("ImageInvalid", fmt.Errorf("image-digest %q is no digest", c.ImageDigest), "Its form is sha256: and 64 hex digits."))
 	}
 	options := chart.PackageOptions{
 		Options: chart.Options{Cache: c.Cache, Access: registry.Access{
