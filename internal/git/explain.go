@@ -25,6 +25,9 @@ func meaning(err error) error {
 	if errors.As(err, new(*fault.Error)) || errors.Is(err, context.Canceled) {
 		return err
 	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Retryable("Timeout", err, "Give it more time with timeout, or find out why the host is slow.")
+	}
 	if he, ok := errors.AsType[*wire.HTTPError](err); ok {
 		return meaningOfStatus(he.Status, err)
 	}
@@ -32,6 +35,8 @@ func meaning(err error) error {
 	case errors.Is(err, wire.ErrUnauthorized):
 		return fault.Retryable("GitAuthenticationFailed", fmt.Errorf("%w (%w)", err, ErrAuthentication),
 			"Check the user name and token: the secret of the run's service account, or the basic-auth or ssh-directory workspace.")
+	case errors.Is(err, wire.ErrHostKey):
+		return fault.Refused("HostKeyUnknown", err, "Add the host's key to known_hosts.")
 	case isTLS(err):
 		return fault.Refused("GitCertificateUntrusted", err,
 			"Bind the certificate authority's file as workspace ssl-ca-directory.")

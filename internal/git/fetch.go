@@ -200,7 +200,30 @@ func (r *Repository) haves() ([]string, error) {
 
 // takePack stores a pack, checking its checksum and every object's name.
 func (r *Repository) takePack(pack io.Reader) error {
-	in := bufio.NewReaderSize(pack, 64<<10)
+	source := &watched{r: pack}
+	err := r.storePack(bufio.NewReaderSize(source, 64<<10))
+	if source.err != nil {
+		// Why the stream ended says more than what the parser makes of it.
+		return source.err
+	}
+	return err
+}
+
+// watched remembers why a stream ended, if not at its end.
+type watched struct {
+	r   io.Reader
+	err error
+}
+
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.r.Read(b)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.err = err
+	}
+	return n, err
+}
+
+func (r *Repository) storePack(in *bufio.Reader) error {
 	head, err := in.Peek(12)
 	if err != nil {
 		return lost(err)

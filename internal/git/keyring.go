@@ -3,6 +3,7 @@ package git
 import (
 	"net/http"
 	"net/url"
+	"os"
 	"sync"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -23,6 +24,9 @@ type keyring struct {
 }
 
 func newKeyring(shown address, a Access) (*keyring, error) {
+	if a.CredentialsPath == "" {
+		a.CredentialsPath = os.Getenv("HOME") // a laptop; unset in most containers
+	}
 	k := &keyring{access: a, shown: shown, target: shown}
 	if shown.password != "" {
 		k.secrets = append(k.secrets, shown.password)

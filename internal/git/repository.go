@@ -109,8 +109,14 @@ func openStore(gitDir, common string) storage.Storer {
 // Dir is the worktree's folder, "" in memory.
 func (r *Repository) Dir() string { return r.dir }
 
-// RemoteURL is the URL of origin without user and password, "" without one.
-func (r *Repository) RemoteURL() string { return redact.URL(r.origin()) }
+// RemoteURL is the URL of origin without password, "" without one.
+func (r *Repository) RemoteURL() string {
+	url := r.origin()
+	if a, err := parseAddress(url); err == nil {
+		return a.text
+	}
+	return redact.URL(url)
+}
 
 // origin may hold a password: a person's git program keeps what it was given.
 func (r *Repository) origin() string {

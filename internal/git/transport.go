@@ -32,6 +32,8 @@ func newTransport(k *keyring, a Access) (wire.Transport, error) {
 			return nil, err
 		}
 		return &wire.HTTP{Client: wire.NewHTTPClient(rt), URL: t.httpURL(), Authorize: k.authorize}, nil
+	case "ssh":
+		return newSSH(k, a)
 	case "file":
 		return &wire.Local{Path: t.path}, nil
 	}

@@ -34,6 +34,7 @@ type Server struct {
 	old    bool
 	before []func(http.ResponseWriter, *http.Request) bool
 	after  func(*http.Request, *httptest.ResponseRecorder) bool
+	cut    func(*http.Request) int
 	seen   []Request
 }
 
@@ -151,7 +152,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	s.seen = append(s.seen, Request{Method: r.Method, Path: r.URL.Path, Service: r.URL.Query().Get("service"),
 		Authorization: r.Header.Get("Authorization")})
 	before, after, old := s.before, s.after, s.old
-	user, pass := s.user, s.pass
+	user, pass, cut := s.user, s.pass, s.cut
 	s.mu.Unlock()
 	rec := &statusRecorder{ResponseWriter: w, status: http.StatusOK}
 	defer func() {
@@ -171,6 +172,12 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if old {
 		r.Header.Del("Git-Protocol")
+	}
+	if cut != nil {
+		if n := cut(r); n >= 0 {
+			s.backend(&shortened{rec, n}, r, after)
+			return
+		}
 	}
 	s.backend(rec, r, after)
 }
@@ -226,4 +233,31 @@ func (s *Server) CAFile() string {
 		s.t.Fatal(err)
 	}
 	return path
+}
+
+// Cut ends the connection in the middle of answers: after is how many bytes of
+// a request's answer come through, -1 for all.
+func (s *Server) Cut(after func(*http.Request) int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cut = after
+}
+
+// shortened is a response that breaks off.
+type shortened struct {
+	http.ResponseWriter
+	left int
+}
+
+func (w *shortened) Write(b []byte) (int, error) {
+	n := min(len(b), w.left)
+	w.left -= n
+	if _, err := w.ResponseWriter.Write(b[:n]); err != nil {
+		return 0, err
+	}
+	if w.left == 0 {
+		http.NewResponseController(w.ResponseWriter).Flush()
+		panic(http.ErrAbortHandler)
+	}
+	return n, nil
 }

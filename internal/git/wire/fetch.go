@@ -215,12 +215,8 @@ func readFetchV0(answer io.ReadCloser, g *greeting, req FetchRequest) (*FetchRes
 		}
 		result.addShallow(line)
 	}
-	kind, line, err := p.line()
-	if err != nil {
-		return nil, fmt.Errorf("read answer: %w", noEOF(err))
-	}
-	if kind != pktData || line != "NAK" && !strings.HasPrefix(line, "ACK ") {
-		return nil, fmt.Errorf("%w: expected an acknowledgement, got %q", ErrProtocol, clean([]byte(line)))
+	if err := skipAcknowledgements(p); err != nil {
+		return nil, err
 	}
 	if g.has("side-band-64k") {
 		result.Pack = &readCloser{&demux{p: p, words: req.Words}, answer}
@@ -228,6 +224,28 @@ func readFetchV0(answer io.ReadCloser, g *greeting, req FetchRequest) (*FetchRes
 		result.Pack = &readCloser{p.r, answer}
 	}
 	return result, nil
+}
+
+// skipAcknowledgements skips the NAK, or the ACK of each commit that both sides
+// have: without multi_ack there is one, but one more for each that is an
+// ancestor of the first.
+func skipAcknowledgements(p *pktReader) error {
+	for first := true; ; first = false {
+		head, err := p.r.Peek(8)
+		if err != nil {
+			return fmt.Errorf("read answer: %w", noEOF(err))
+		}
+		if !first && string(head[4:]) != "ACK " {
+			return nil
+		}
+		kind, line, err := p.line()
+		if err != nil {
+			return fmt.Errorf("read answer: %w", noEOF(err))
+		}
+		if kind != pktData || line != "NAK" && !strings.HasPrefix(line, "ACK ") {
+			return fmt.Errorf("%w: expected an acknowledgement, got %q", ErrProtocol, clean([]byte(line)))
+		}
+	}
 }
 
 type readCloser struct {
