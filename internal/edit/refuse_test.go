@@ -127,6 +127,7 @@ func TestRow34_HostileFilesAreBounded(t *testing.T) {
 	for name, file := range map[string]string{
 		"bomb in import-values":   bomb + "dependencies:\n- {name: web, version: 1.0.0, import-values: *x9}\n",
 		"import-values in itself": "dependencies:\n- &d {name: web, version: 1.0.0, import-values: [*d]}\n",
+		"1,001 values":            "dependencies:\n- {name: web, version: 1.0.0, import-values: [" + strings.Repeat("a,", 1001) + "]}\n",
 		"10,000 levels":           strings.Repeat("{a: ", 10_000),
 		"100 MB":                  "dependencies:\n" + strings.Repeat("- {name: a}\n", 9_000_000),
 	} {

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
 // styles are files in every style that people write. The marks « and » stand
@@ -121,10 +122,40 @@ func TestRow33_SetValueKeepsTheRest(t *testing.T) {
 	}
 }
 
+// TestRow33_NothingRatherThanDamage: where the value's place cannot be written
+// without changing something else, the file stays.
+func TestRow33_NothingRatherThanDamage(t *testing.T) {
+	for file, path := range map[string]string{
+		"a: {b}\n":                       ".a.b", // a key alone; "b x" would be another key
+		"a: {b, c}\n":                    ".a.b", // the same
+		"a: |\n  x\n":                    ".a",   // a block that shall hold two lines
+		"? a\n? b\n":                     ".a",   // a set
+		"- [a, b: c]\n- !!binary aGk=\n": "[1]",
+	} {
+		out, _, err := edit.SetValue([]byte(file), path, "x\ny")
+		if err == nil {
+			err = onlyTheValue(func([]byte, edit.Selector, string) ([]byte, string, error) {
+				previous, _ := edit.Value([]byte(file), path)
+				return out, previous, nil
+			}, []byte(file), edit.Selector{}, "x\ny")
+			if err != nil {
+				t.Errorf("%q became %q: %v", file, out, err)
+			}
+			continue
+		}
+		if out != nil || fault.Of(err).Kind != fault.KindRefused {
+			t.Errorf("%q: %q and %v", file, out, err)
+		}
+	}
+	if out, _, err := edit.SetValue([]byte("a: {b}\n"), ".a.b", "x"); err == nil {
+		t.Errorf("a key without a colon: %q", out)
+	}
+}
+
 func TestRow35_VersionsAreCheckedAndQuoted(t *testing.T) {
 	file := "dependencies:\n- name: web\n  version: 2.3.118\n  repository: https://a\n"
 	for _, version := range []string{"1.0\nfoo: x", "1.0.0\n", " 1.0.0", "$(id)", "1e3", "0x10", "", "latest", ">=1.0.0",
-		"1.0.0 # x", "1.0.0, foo: x", "1.0.0-" + strings.Repeat("a", 10_000), "1.0.0\u0085", "${HOME}"} {
+		"1.0.0 # x", "1.0.0, foo: x", "1.0.0-" + strings.Repeat("a", 10_000), "1.0.0-" + strings.Repeat("a", 130), "1.0.0\u0085", "${HOME}"} {
 		out, _, err := edit.SetDependency([]byte(file), web, version)
 		if reason := reasonOf(err); out != nil || reason != edit.InvalidVersion {
 			t.Errorf("version %.20q: %v, want it refused", version, err)

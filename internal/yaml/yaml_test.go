@@ -64,6 +64,7 @@ func TestRow34_LargeDeepAndExpandingTexts(t *testing.T) {
 		refused bool
 	}{
 		"100 MB":                {strings.Repeat("a: 1 # comment\n", 7_000_000), true},
+		"a byte too many":       {strings.Repeat(" ", yaml.MaxSize+1), true},
 		"10,000 flow levels":    {strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), true},
 		"1,000,000 flow levels": {strings.Repeat("[", 1_000_000), true},
 		"10,000 block levels":   {strings.Repeat("- ", 10_000) + "x", true},
