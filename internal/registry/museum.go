@@ -47,13 +47,14 @@ func (c *Client) pushMuseum(ctx context.Context, a Archive, ref ChartRef) (Pushe
 
 // published is where the index says the archive is now. An index that is
 // written with a delay does not have it yet: then all that is known is the
-// repository.
+// repository. Gitea's index never names a digest.
 func (c *Client) published(ctx context.Context, a Archive, ref ChartRef) Pushed {
 	digest := Digest(a.Content)
 	at, err := c.FindChart(ctx, ref)
-	if err != nil || at.Content != digest {
-		at = Location{Ref: ref, URL: strip(ref.Repository), Digest: digest, Content: digest}
+	if err != nil || at.Content != "" && at.Content != digest {
+		at = Location{Ref: ref, URL: strip(ref.Repository)}
 	}
+	at.Digest, at.Content = digest, digest
 	return Pushed{Location: at}
 }
 

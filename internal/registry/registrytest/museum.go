@@ -27,13 +27,14 @@ type museum struct {
 type stored struct {
 	Name    string   `json:"name"`
 	Version string   `json:"version"`
-	Digest  string   `json:"digest"`
+	Digest  string   `json:"digest,omitempty"`
 	URLs    []string `json:"urls"`
 	content []byte
 }
 
 // Museum answers POST /api/charts (and Gitea's …/helm/api/charts), GET
-// …/index.yaml and GET …/charts/<file>.
+// …/index.yaml and GET …/<file>. As in Gitea, an index below /api/packages/ names
+// no digests.
 func Museum() http.Handler { return &museum{charts: map[string]stored{}} }
 
 func (m *museum) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -43,7 +44,7 @@ func (m *museum) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/charts"):
 		m.upload(w, r)
 	case strings.HasSuffix(r.URL.Path, "/index.yaml"):
-		m.index(w)
+		m.index(w, !strings.HasPrefix(r.URL.Path, "/api/packages/"))
 	case strings.HasSuffix(r.URL.Path, ".tgz"):
 		if chart, ok := m.charts[path.Base(r.URL.Path)]; ok {
 			_, _ = w.Write(chart.content)
@@ -81,9 +82,12 @@ func (m *museum) upload(w http.ResponseWriter, r *http.Request) {
 	_, _ = io.WriteString(w, `{"saved":true}`)
 }
 
-func (m *museum) index(w http.ResponseWriter) {
+func (m *museum) index(w http.ResponseWriter, digests bool) {
 	entries := map[string][]stored{}
 	for _, chart := range m.charts {
+		if !digests {
+			chart.Digest = ""
+		}
 		entries[chart.Name] = append(entries[chart.Name], chart)
 	}
 	for _, versions := range entries {
