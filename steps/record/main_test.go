@@ -1,0 +1,87 @@
+package main
+
+import (
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lockstep-cd/lockstep/internal/chart"
+	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/cluster/clustertest"
+	"github.com/lockstep-cd/lockstep/internal/git/gittest"
+	"github.com/lockstep-cd/lockstep/internal/release"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"record": main}) }
+
+// TestSessions runs each session with a namespace $NAMESPACE on the light
+// cluster and a repository $URL with one commit $COMMIT.
+func TestSessions(t *testing.T) {
+	server := gittest.NewServer(t)
+	testscript.Run(t, testscript.Params{
+		Dir: "testdata",
+		Setup: func(env *testscript.Env) error {
+			on := clustertest.Start(t)
+			repository := server.Create(on.Namespace, gittest.Files{"Chart.yaml": "apiVersion: v2\nname: staging\nversion: 0.1.0\n"})
+			env.Values["cluster"], env.Values["repository"] = on, repository
+			env.Setenv("KUBECONFIG", on.Kubeconfig)
+			env.Setenv("NAMESPACE", on.Namespace)
+			env.Setenv("URL", repository.URL)
+			env.Setenv("COMMIT", repository.Head("main"))
+			env.Setenv("HOME", env.WorkDir+"/home")
+			env.Setenv("TMPDIR", env.WorkDir+"/tmp")
+			return os.Mkdir(env.WorkDir+"/tmp", 0o755)
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"lease":  lease,
+			"free":   free,
+			"deploy": deploy,
+			"notes":  notes,
+		},
+	})
+}
+
+func clientOf(ts *testscript.TestScript) *cluster.Client {
+	client, err := cluster.Connect(context.Background(), ts.Value("cluster").(*clustertest.Cluster).Namespace)
+	ts.Check(err)
+	return client
+}
+
+// lease takes the release's lease as helm-apply does: lease <holder>
+func lease(ts *testscript.TestScript, neg bool, args []string) {
+	_, err := clientOf(ts).Acquire(context.Background(), cluster.LeaseOptions{Name: release.LeaseName("staging"), Holder: args[0], For: time.Hour, Wait: time.Second})
+	ts.Check(err)
+}
+
+// free checks that a holder does not have the lease: free <holder>
+func free(ts *testscript.TestScript, neg bool, args []string) {
+	_, held, err := clientOf(ts).LeaseSince(context.Background(), release.LeaseName("staging"), args[0])
+	ts.Check(err)
+	if held != neg {
+		ts.Fatalf("%s has the lease: %v", args[0], held)
+	}
+}
+
+// deploy makes a revision of the release: deploy <folder> <commit>
+func deploy(ts *testscript.TestScript, neg bool, args []string) {
+	rel, err := release.Open(clientOf(ts), "staging")
+	ts.Check(err)
+	c, err := chart.Load(context.Background(), ts.MkAbs(args[0]), chart.Options{Cache: ts.MkAbs("cache")})
+	ts.Check(err)
+	_, err = rel.Deploy(release.Deployment{Chart: c, Commit: args[1], Timeout: time.Minute})
+	ts.Check(err)
+}
+
+// notes prints the note of a commit as the git program reads it: notes <commit>
+func notes(ts *testscript.TestScript, neg bool, args []string) {
+	repository := ts.Value("repository").(*gittest.Repository)
+	if !strings.Contains(repository.Git("for-each-ref"), "refs/notes/lockstep") {
+		return
+	}
+	_, err := ts.Stdout().Write([]byte(repository.Git("log", "-1", "--notes=lockstep", "--format=%N", args[0])))
+	ts.Check(err)
+}
