@@ -40,7 +40,8 @@ func TestRow01_FiftyWritersAtOnce(t *testing.T) {
 		})
 	}
 	all.Wait()
-	t.Logf("%d writers took %v", writers, time.Since(start).Round(time.Millisecond))
+	pushes := server.Count(func(r gittest.Request) bool { return r.Service == "git-receive-pack" })
+	t.Logf("%d writers took %v and tried %d times to push", writers, time.Since(start).Round(time.Millisecond), pushes)
 	checkHistory(t, repository)
 	final := repository.File("main", "requirements.yaml")
 	if want := strings.ReplaceAll(requirements, "version: 1.0.0", "version: 1.0.1"); final != want {

@@ -49,6 +49,8 @@ func main() {
 }
 
 func run(ctx context.Context, c *config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
 	repository, err := git.Open(c.Source)
 	if err != nil {
 		return err
@@ -69,6 +71,9 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	landed, err := promotion.Land(ctx, landing)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Retryable("Timeout", err, "Nothing is half done. Try again, or raise timeout.")
+	}
 	if err != nil {
 		return err
 	}
