@@ -19,6 +19,8 @@ import (
 type Proxy struct {
 	Kubeconfig string // for the program under test
 
+	forward http.Handler
+
 	mu   sync.Mutex
 	hook func(http.ResponseWriter, *http.Request) (answered bool)
 }
@@ -37,7 +39,7 @@ func (c *Cluster) Proxy(t testing.TB) *Proxy {
 	forward := httputil.NewSingleHostReverseProxy(target)
 	forward.Transport = transport
 	forward.FlushInterval = -1 // watches
-	p := &Proxy{}
+	p := &Proxy{forward: forward}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if hook := p.current(); hook != nil && hook(w, r) {
 			return
@@ -58,6 +60,9 @@ current-context: proxy
 	}
 	return p
 }
+
+// Forward hands a request to the real server.
+func (p *Proxy) Forward(w http.ResponseWriter, r *http.Request) { p.forward.ServeHTTP(w, r) }
 
 // Hook sets what happens to every request from now on. It runs in the request's
 // goroutine, in several at once.
