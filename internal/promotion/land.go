@@ -116,14 +116,17 @@ func (l Landing) fetchTip(ctx context.Context) (git.Hash, error) {
 // pause waits before the next attempt: a random part of a window that starts
 // at the time an attempt takes and doubles with each lost race. Many writers
 // so spread over as much time as they need together; a lone one loses little.
+// The window also shrinks with the time that is left, which gives those who
+// have waited longest the most attempts: nobody starves.
 func (l Landing) pause(ctx context.Context, deadline time.Time, attempt int, took time.Duration) error {
-	wait := rand.N(window(attempt, took))
-	slog.DebugContext(ctx, "the branch moved, replaying on the new tip", "branch", l.Branch, "attempt", attempt, "pause", wait)
-	if time.Now().Add(wait).After(deadline) {
+	left := time.Until(deadline)
+	if left <= 0 {
 		return fault.Retryable("PushContention",
 			fmt.Errorf("push %s to %s: the branch moved %d times in %s", l.Branch, l.Remote.URL(), attempt, l.Patience),
 			"Others push to this branch all the time. Try again, or raise the timeout.")
 	}
+	wait := rand.N(window(attempt, took, left))
+	slog.DebugContext(ctx, "the branch moved, replaying on the new tip", "branch", l.Branch, "attempt", attempt, "pause", wait)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {
@@ -134,18 +137,22 @@ func (l Landing) pause(ctx context.Context, deadline time.Time, attempt int, too
 	}
 }
 
-// Bounds of the window that pauses are drawn from.
+// Bounds of the window that pauses are drawn from. The longest follows the
+// server's speed: on a slow one, writers take turns more slowly.
 const (
 	firstWindow   = 20 * time.Millisecond
 	longestWindow = 5 * time.Second
+	longestTurns  = 16 // in attempts
+	leftoverShare = 4  // of the time left, one part may be spent waiting
 )
 
-func window(attempt int, took time.Duration) time.Duration {
+func window(attempt int, took, left time.Duration) time.Duration {
 	w := max(took, firstWindow)
+	longest := max(longestWindow, longestTurns*took)
 	for range attempt - 1 {
-		if w *= 2; w >= longestWindow {
-			return longestWindow
+		if w *= 2; w >= longest {
+			break
 		}
 	}
-	return min(w, longestWindow)
+	return max(min(w, longest, left/leftoverShare), time.Millisecond)
 }
