@@ -46,8 +46,6 @@ func splitAddress(s string) (address, error) {
 	switch m := scheme.FindStringSubmatch(s); {
 	case s == "":
 		return address{}, fmt.Errorf("it is empty")
-	case strings.HasPrefix(s, "-"):
-		return address{}, fmt.Errorf("it starts with a hyphen")
 	case strings.ContainsFunc(s, isControl):
 		return address{}, fmt.Errorf("it contains a control character or a space")
 	case strings.Contains(s, "::"):
@@ -109,8 +107,6 @@ func (a address) check() error {
 		return fmt.Errorf("its host starts with a hyphen")
 	case strings.HasPrefix(a.user, "-"):
 		return fmt.Errorf("its user starts with a hyphen")
-	case strings.HasPrefix(a.path, "-"):
-		return fmt.Errorf("its path starts with a hyphen")
 	case strings.Trim(a.path, "/") == "":
 		return fmt.Errorf("it names no repository")
 	case strings.ContainsFunc(a.user+a.path, func(r rune) bool { return r < ' ' || r == 0x7f }):
@@ -118,7 +114,7 @@ func (a address) check() error {
 	case a.scheme == "ssh" && strings.ContainsAny(a.path, "'\"`\\!$"):
 		// The path goes through the shell of the other side.
 		return fmt.Errorf("an SSH path may not contain quotes or shell characters")
-	case a.scheme == "ssh" && strings.HasPrefix(strings.TrimLeft(a.path, "/"), "-"):
+	case strings.HasPrefix(strings.TrimLeft(a.path, "/"), "-"):
 		return fmt.Errorf("its path starts with a hyphen")
 	}
 	return nil
