@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/image"
+	"github.com/lockstep-cd/lockstep/test/cluster/internal/process"
 )
 
 // nonroot is the user of all images: a number, because a name cannot be checked to be another than root's.
@@ -202,7 +203,7 @@ func (f full) addCompiled(ctx context.Context, a *image.Archive) error {
 	}
 	defer os.RemoveAll(cache)
 	for _, verb := range []string{"build", "vet"} {
-		cmd := exec.CommandContext(ctx, "go", append([]string{verb}, compiledPackages()...)...)
+		cmd := process.Command(ctx, "go", append([]string{verb}, compiledPackages()...)...)
 		cmd.Dir = f.dir
 		cmd.Env = append(os.Environ(), "GOCACHE="+cache, "CGO_ENABLED=0", "GOFLAGS="+goFlags, "GOWORK=off")
 		if out, err := cmd.CombinedOutput(); err != nil {

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -109,7 +108,7 @@ func (s Store) Build(ctx context.Context, p Program) error {
 		return err
 	}
 	args := append([]string{"build"}, p.Module.Flags...)
-	cmd := exec.CommandContext(ctx, "go", append(args, "-o", path+".new", p.Package)...)
+	cmd := process.Command(ctx, "go", append(args, "-o", path+".new", p.Package)...)
 	cmd.Dir, cmd.Stdout, cmd.Stderr = p.Module.Dir, log, log
 	// For this machine, whatever else the caller is compiling for.
 	cmd.Env = append(p.Module.Environment(), "GOOS="+runtime.GOOS, "GOARCH="+runtime.GOARCH)
