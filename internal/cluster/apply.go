@@ -229,11 +229,10 @@ func helperOf(info *resource.Info) *resource.Helper {
 // patchOf computes what must be sent to bring live to what info says; nil when
 // nothing must. Without an original, nothing is removed.
 func patchOf(info, original *resource.Info, live runtime.Object) (types.PatchType, []byte, error) {
-	before := live
-	if original != nil {
-		before = original.Object
+	if original == nil {
+		original = info
 	}
-	kind, patch, err := threeWay(info, before, live)
+	kind, patch, err := threeWay(info, original.Object, live)
 	if err != nil {
 		return kind, nil, fmt.Errorf("compare %s with the live object: %w", nameOf(info), err)
 	}

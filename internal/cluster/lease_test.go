@@ -140,22 +140,28 @@ func TestLeaseThatWasLostIsNotEndedForOthers(t *testing.T) {
 	}
 }
 
-// A lease written by a machine whose clock is an hour ahead or behind is
-// judged by the server's clock, which wrote nothing here: only times that this
-// project wrote itself count, and those are the server's.
+// Seen from a machine whose clock is an hour behind the server's, a lease is
+// written and judged by the server's clock.
 func TestRow45_LeaseTimesAreTheServers(t *testing.T) {
 	shared := clustertest.Start(t)
+	proxy := shared.Proxy(t)
+	proxy.Skew.Store(int64(time.Hour))
+	t.Setenv("KUBECONFIG", proxy.Kubeconfig)
 	client := shared.Client(t)
-	if _, err := client.Acquire(t.Context(), options("run-1")); err != nil {
+	o := options("run-1")
+	o.For = 2 * time.Second
+	if _, err := client.Acquire(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	lease, err := shared.Kubernetes.CoordinationV1().Leases(shared.Namespace).Get(t.Context(), "lockstep-web", metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	created := lease.CreationTimestamp.Time // by the server
-	if apart := lease.Spec.RenewTime.Sub(created).Abs(); apart > 3*time.Second {
-		t.Errorf("renewTime is %s from the server's time", apart)
+	if ahead := time.Until(lease.Spec.RenewTime.Time); ahead < 59*time.Minute || ahead > 61*time.Minute {
+		t.Errorf("renewTime is %s ahead of this machine's clock, the server an hour", ahead)
+	}
+	if _, err := client.Acquire(t.Context(), options("run-2")); err != nil {
+		t.Errorf("the lease of a dead holder did not expire: %v", err)
 	}
 }
 

@@ -126,19 +126,32 @@ func TestHealthyDeployment(t *testing.T) {
 	}
 }
 
+// A controller that has not seen the newest generation yet still calls the
+// object ready. Nobody reconciles this kind: its status is the test's.
 func TestRow25_StatusOfAnOlderGenerationDoesNotCount(t *testing.T) {
 	on := clustertest.Start(t)
 	client := on.Client(t)
-	if err := rollout.Wait(t.Context(), client, apply(t, client, deployment("example.com/web:1", defaultScheduler)), options()); err != nil {
-		t.Fatal(err)
+	widgets := on.CustomResource(t)
+	manifest := func(size int) string {
+		return fmt.Sprintf("apiVersion: %s\nkind: Widget\nmetadata: {name: w}\nspec: {size: %d}\n", widgets.GroupVersion(), size)
 	}
-	// The old pod is healthy; the new one never will be. The status still says
-	// so of the old generation when the wait begins.
-	objects := apply(t, client, deployment("example.com/web:2", clustertest.Unscheduled))
+	apply(t, client, manifest(1))
+	status := func(generation int) {
+		_, err := on.Dynamic(t).Resource(widgets).Namespace(on.Namespace).Patch(t.Context(), "w", types.MergePatchType, fmt.Appendf(nil,
+			`{"status":{"observedGeneration":%d,"conditions":[{"type":"Ready","status":"True"}]}}`, generation), metav1.PatchOptions{}, "status")
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	status(1)
+	objects := apply(t, client, manifest(2))
 	o := options()
-	o.Timeout = 5 * time.Second
-	err := rollout.Wait(t.Context(), client, objects, o)
-	wants(t, err, "NotReady", "Deployment web")
+	o.Timeout = 2 * time.Second
+	wants(t, rollout.Wait(t.Context(), client, objects, o), "NotReady", "Widget w")
+	status(2)
+	if err := rollout.Wait(t.Context(), client, objects, options()); err != nil {
+		t.Errorf("after the controller has seen it: %v", err)
+	}
 }
 
 func TestOldPodsMustGo(t *testing.T) {
@@ -172,7 +185,9 @@ func TestRow24_ImageThatCannotBePulled(t *testing.T) {
 			objects := apply(t, client, deployment("example.com/web:9", clustertest.Unscheduled))
 			stage(t, on, pod(t, on, any1), `{"phase":"Pending","containerStatuses":[{"name":"web","image":"example.com/web:9","imageID":"","ready":false,"restartCount":0,"state":{"waiting":`+waiting+`}}]}`)
 			start := time.Now()
-			err := rollout.Wait(t.Context(), client, objects, options())
+			o := options()
+			o.Grace = time.Minute
+			err := rollout.Wait(t.Context(), client, objects, o)
 			within(t, 5*time.Second, start)
 			if got := reason(err); got != "ImagePullBackOff" && got != "InvalidImageName" {
 				t.Errorf("reason %s", got)

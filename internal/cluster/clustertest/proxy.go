@@ -9,7 +9,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"k8s.io/client-go/rest"
 )
@@ -18,6 +20,8 @@ import (
 // answer goes on to the real server.
 type Proxy struct {
 	Kubeconfig string // for the program under test
+	// Skew is added to the server's time in its answers, in nanoseconds.
+	Skew atomic.Int64
 
 	forward http.Handler
 
@@ -40,6 +44,12 @@ func (c *Cluster) Proxy(t testing.TB) *Proxy {
 	forward.Transport = transport
 	forward.FlushInterval = -1 // watches
 	p := &Proxy{forward: forward}
+	forward.ModifyResponse = func(response *http.Response) error {
+		if date, err := http.ParseTime(response.Header.Get("Date")); err == nil {
+			response.Header.Set("Date", date.Add(time.Duration(p.Skew.Load())).Format(http.TimeFormat))
+		}
+		return nil
+	}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if hook := p.current(); hook != nil && hook(w, r) {
 			return
