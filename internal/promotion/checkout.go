@@ -32,8 +32,8 @@ func OpenCheckout(folder string) (*Checkout, error) {
 // Close lets go of the folder.
 func (c *Checkout) Close() error { return c.root.Close() }
 
-// Read reads a file, at most one byte more than a YAML text may have: larger
-// ones are refused by the parser, not by memory.
+// Read reads a file, at most one byte more than can be edited: larger ones are
+// refused by the editor, not by memory.
 func (c *Checkout) Read(name string) ([]byte, error) {
 	if err := c.check(name); err != nil {
 		return nil, err
