@@ -1,6 +1,9 @@
 package git
 
-import "time"
+import (
+	"net/url"
+	"time"
+)
 
 // Access says how a remote may be reached. The zero value reaches public
 // repositories, and on a laptop those whose credentials HOME holds.
@@ -24,4 +27,8 @@ type Access struct {
 	// RetryFor bounds how long a call goes on when the server is busy or out
 	// of reach; 0 means one minute. The context's deadline counts as well.
 	RetryFor time.Duration
+
+	// home is set for submodules: the repository that a login without a host
+	// was given for.
+	home *url.URL
 }

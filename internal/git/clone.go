@@ -28,6 +28,17 @@ type CloneOptions struct {
 	// DeleteExisting empties Dir first, but for lost+found. Otherwise the
 	// checkout is laid over what is there, and a repository there is reused.
 	DeleteExisting bool
+	// Refspec is what to fetch instead of the revision alone: items
+	// source:destination, separated by spaces. The revision is then looked for
+	// among the destinations first; "" means the first that was fetched.
+	Refspec string
+	// Sparse are patterns of the files to check out, in the form of
+	// .gitignore; none: all of them.
+	Sparse []string
+	// Submodules are checked out too, and theirs; of the first level only
+	// those at or below SubmodulePaths, if some are given.
+	Submodules     bool
+	SubmodulePaths []string
 }
 
 // Clone checks a revision of a remote out into a folder: a branch as a local
@@ -39,11 +50,10 @@ func Clone(ctx context.Context, from *Remote, o CloneOptions) (*Repository, erro
 		return nil, fault.Usage("InvalidParameters", fmt.Errorf("subdirectory %q: %w: it leads out of the folder", o.Subdirectory, ErrInvalid),
 			"Give a relative path such as source.")
 	}
-	ref, err := from.Resolve(ctx, o.Revision)
-	if err != nil {
+	c := &cloning{CloneOptions: o, from: from, sparse: newSparse(o.Sparse)}
+	if err := c.find(ctx); err != nil {
 		return nil, err
 	}
-	c := &cloning{CloneOptions: o, from: from, ref: ref}
 	if err := c.prepare(); err != nil {
 		return nil, fmt.Errorf("prepare %s: %w", o.Dir, err)
 	}
@@ -72,9 +82,29 @@ type cloning struct {
 	ref  Ref
 	repo *Repository
 
+	refspecs []refspec
+	sparse   *sparse
+	gitDir   string // of a submodule; "": Dir/.git
+	level    int    // of submodules, 0 for the repository itself
+
 	madeDir bool // the folder was not there
 	empty   bool // the folder holds nothing that is not ours
 	reused  bool // there was a repository, which stays
+}
+
+// find looks the revision up before anything is touched.
+func (c *cloning) find(ctx context.Context) (err error) {
+	if c.refspecs, err = parseRefspecs(c.Refspec); err != nil {
+		return err
+	}
+	if len(c.refspecs) == 0 {
+		c.ref, err = c.from.Resolve(ctx, c.Revision)
+		return err
+	}
+	if c.Revision != "" {
+		_, err = candidates(c.Revision)
+	}
+	return err
 }
 
 func (c *cloning) prepare() error {
@@ -168,10 +198,13 @@ func (c *cloning) undo() error {
 
 func (c *cloning) run(ctx context.Context) error {
 	var err error
-	if c.repo, err = initRepository(c.Dir, c.settings()); err != nil {
+	if c.gitDir == "" {
+		c.gitDir = filepath.Join(c.Dir, ".git")
+	}
+	if c.repo, err = initRepository(c.Dir, c.gitDir, c.settings()); err != nil {
 		return err
 	}
-	if err := c.from.Fetch(ctx, c.repo, c.ref, c.Depth); err != nil {
+	if err := c.fetch(ctx); err != nil {
 		return err
 	}
 	commit, err := c.repo.peel(c.ref.Hash)
@@ -183,10 +216,27 @@ func (c *cloning) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.repo.checkOut(ctx, commit); err != nil {
+	if err := c.repo.checkOut(ctx, commit, c.sparse); err != nil {
 		return err
 	}
-	return c.repo.setHead(c.ref.Branch(), commit)
+	if err := c.repo.setHead(c.ref.Branch(), commit); err != nil {
+		return err
+	}
+	if c.Submodules {
+		return c.submodules(ctx, commit)
+	}
+	return nil
+}
+
+func (c *cloning) fetch(ctx context.Context) error {
+	if len(c.refspecs) == 0 {
+		return c.from.Fetch(ctx, c.repo, c.ref, c.Depth)
+	}
+	if err := c.fetchAll(ctx); err != nil {
+		return err
+	}
+	// Only now it is known which branch the configuration is to name.
+	return writeWhole(filepath.Join(c.gitDir, "config"), c.settings().text(keepsModes(c.gitDir)))
 }
 
 // peel is the commit that a commit or an annotated tag stands for.
@@ -214,7 +264,7 @@ func (r *Repository) peel(h Hash) (Hash, error) {
 
 // checkOut writes all files of a commit and the index. Links come last, so
 // that no file can be written through one.
-func (r *Repository) checkOut(ctx context.Context, commit Hash) error {
+func (r *Repository) checkOut(ctx context.Context, commit Hash, only *sparse) error {
 	tree, err := r.treeHash(commit)
 	if err != nil {
 		return err
@@ -235,6 +285,10 @@ func (r *Repository) checkOut(ctx context.Context, commit Hash) error {
 		return err
 	}
 	err = r.walk(tree, "", func(at string, e object.TreeEntry) error {
+		if only.leavesOut(at) {
+			entries[at] = &index.Entry{Name: at, Hash: e.Hash, Mode: e.Mode, SkipWorktree: true}
+			return nil
+		}
 		if e.Mode == filemode.Symlink {
 			links[at] = e
 			return nil

@@ -15,11 +15,17 @@ type settings struct {
 	fetch         string // a refspec
 	branch        string // that tracks origin, "" without one
 	skipTLSVerify bool
+	worktree      string // from the repository's folder, "" for its parent
+	sparse        *sparse
+	submodules    []submodule
 }
 
 func (c *cloning) settings() settings {
 	s := settings{url: c.from.URL(), branch: c.ref.Branch(), skipTLSVerify: c.from.access.SkipTLSVerify,
-		fetch: "+refs/heads/*:refs/remotes/origin/*"}
+		fetch: "+refs/heads/*:refs/remotes/origin/*", sparse: c.sparse}
+	if c.level > 0 {
+		s.worktree, _ = filepath.Rel(c.gitDir, c.Dir)
+	}
 	if c.Depth > 0 && s.branch != "" {
 		// As git clone --depth does: other branches are fetched when asked for.
 		s.fetch = fmt.Sprintf("+refs/heads/%s:refs/remotes/origin/%[1]s", s.branch)
@@ -27,11 +33,10 @@ func (c *cloning) settings() settings {
 	return s
 }
 
-// initRepository makes dir a repository, or makes what is there one that
-// follows these settings. Written by hand rather than by a library: the file
+// initRepository makes dir a checkout of the repository in gitDir, or makes
+// what is there one that follows these settings. Written by hand rather than by a library: the file
 // is small, and nothing may come into it that was not asked for.
-func initRepository(dir string, s settings) (*Repository, error) {
-	gitDir := filepath.Join(dir, ".git")
+func initRepository(dir, gitDir string, s settings) (*Repository, error) {
 	for _, sub := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags", "info"} {
 		if err := os.MkdirAll(filepath.Join(gitDir, sub), 0o777); err != nil {
 			return nil, writable(err, dir)
@@ -47,6 +52,11 @@ func initRepository(dir string, s settings) (*Repository, error) {
 	if err := writeWhole(filepath.Join(gitDir, "config"), s.text(keepsModes(gitDir))); err != nil {
 		return nil, writable(err, dir)
 	}
+	if s.sparse != nil {
+		if err := writeWhole(filepath.Join(gitDir, "info", "sparse-checkout"), s.sparse.text()); err != nil {
+			return nil, writable(err, dir)
+		}
+	}
 	return Open(dir)
 }
 
@@ -60,12 +70,21 @@ func keepsModes(gitDir string) bool {
 func (s settings) text(modes bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[core]\n\trepositoryformatversion = 0\n\tfilemode = %t\n\tbare = false\n\tlogallrefupdates = true\n", modes)
+	if s.worktree != "" {
+		fmt.Fprintf(&b, "\tworktree = %s\n", quoted(filepath.ToSlash(s.worktree)))
+	}
+	if s.sparse != nil {
+		b.WriteString("\tsparseCheckout = true\n")
+	}
 	if s.skipTLSVerify {
 		b.WriteString("[http]\n\tsslVerify = false\n")
 	}
 	fmt.Fprintf(&b, "[remote \"origin\"]\n\turl = %s\n\tfetch = %s\n", quoted(s.url), s.fetch)
 	if s.branch != "" {
 		fmt.Fprintf(&b, "[branch %s]\n\tremote = origin\n\tmerge = refs/heads/%s\n", quoted(s.branch), s.branch)
+	}
+	for _, m := range s.submodules {
+		fmt.Fprintf(&b, "[submodule %s]\n\tactive = true\n\turl = %s\n", quoted(m.name), quoted(m.url))
 	}
 	return b.String()
 }

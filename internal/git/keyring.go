@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"net/url"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -75,21 +77,55 @@ func (k *keyring) authorize(req *http.Request, fresh bool) error {
 			return err
 		}
 	}
-	home := k.target.httpURL()
-	if k.target.password != "" && credential.SameHost(req.URL, home) {
+	own := credential.SameHost(req.URL, k.target.httpURL())
+	if own {
+		k.addHeader(req)
+	}
+	if k.target.password != "" && own {
 		req.SetBasicAuth(k.target.user, k.target.password)
 		return nil
 	}
-	if user, password, ok := k.lookup(req.URL, home); ok {
+	if user, password, ok := k.lookup(req.URL, k.home()); ok {
 		req.SetBasicAuth(user, password)
 	}
 	return nil
 }
 
-func (k *keyring) lookup(u, home *url.URL) (user, password string, ok bool) {
+// home is the host for which logins without a host of their own are meant.
+func (k *keyring) home() *url.URL {
+	if k.access.home != nil {
+		return k.access.home
+	}
+	return k.target.httpURL()
+}
+
+// addHeader adds http.<url>.extraHeader of .gitconfig, in which some systems
+// hand over their tokens.
+func (k *keyring) addHeader(req *http.Request) {
+	for _, f := range k.known() {
+		name, value, ok := strings.Cut(f.Option("http", "extraHeader", req.URL), ":")
+		if !ok {
+			continue
+		}
+		value = strings.TrimSpace(value)
+		req.Header.Set(strings.TrimSpace(name), value)
+		k.mu.Lock()
+		if !slices.Contains(k.secrets, value) {
+			k.secrets = append(k.secrets, value)
+		}
+		k.mu.Unlock()
+		return
+	}
+}
+
+func (k *keyring) known() []*credential.Folder {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for _, f := range k.folders {
+	return k.folders
+}
+
+func (k *keyring) lookup(u, home *url.URL) (user, password string, ok bool) {
+	for _, f := range k.known() {
 		if user, password, ok = f.Lookup(u, home); ok {
 			return user, password, true
 		}

@@ -27,7 +27,7 @@ const (
 func newTransport(k *keyring, a Access) (wire.Transport, error) {
 	switch t := k.target; t.scheme {
 	case "https", "http":
-		rt, err := newRoundTripper(a)
+		rt, err := newRoundTripper(k.trust(a))
 		if err != nil {
 			return nil, err
 		}
@@ -38,6 +38,18 @@ func newTransport(k *keyring, a Access) (wire.Transport, error) {
 		return &wire.Local{Path: t.path}, nil
 	}
 	return nil, fault.Usage("InvalidURL", fmt.Errorf("%s: %w: no transport for %s", k.shown.text, ErrInvalid, k.target.scheme), "")
+}
+
+// trust adds what .gitconfig says about the host's certificate.
+func (k *keyring) trust(a Access) Access {
+	u := k.target.httpURL()
+	for _, f := range k.known() {
+		a.SkipTLSVerify = a.SkipTLSVerify || f.Option("http", "sslVerify", u) == "false"
+		if a.CAFile == "" {
+			a.CAFile = f.Option("http", "sslCAInfo", u)
+		}
+	}
+	return a
 }
 
 func newRoundTripper(a Access) (*http.Transport, error) {

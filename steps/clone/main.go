@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -20,11 +21,15 @@ import (
 type config struct {
 	URL            string        `param:"url" required:"true" desc:"Repository to clone: https, http, ssh, user@host:path, or a path on this machine. Example: https://git.example.com/acme/user-service"`
 	Revision       string        `param:"revision" desc:"Branch, tag, full ref or commit of 40 hex digits. Empty: the default branch. Example: main"`
+	Refspec        string        `param:"refspec" desc:"What to fetch before the revision is looked for, as source:destination, separated by spaces. Example: refs/pull/7/head:refs/heads/pull-7"`
+	Submodules     bool          `param:"submodules" default:"true" desc:"Check submodules out too, each with the credentials of its own host."`
+	SubmodulePaths string        `param:"submodulePaths" desc:"Only submodules at or below these paths, separated by commas. Empty: all. Example: libs,tools/lint"`
 	Depth          int           `param:"depth" default:"1" desc:"Commits of history to fetch. 0: all of it."`
 	Subdirectory   string        `param:"subdirectory" desc:"Folder below output to clone into, made when it is missing. Example: source"`
 	DeleteExisting bool          `param:"deleteExisting" default:"true" desc:"Empty the folder first. false lays the checkout over what is there."`
 	SSLVerify      bool          `param:"sslVerify" default:"true" desc:"Check the server's certificate. false is unsafe; bind ssl-ca-directory instead."`
 	CRTFileName    string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File of the workspace ssl-ca-directory with PEM certificates to trust besides the system's."`
+	Sparse         string        `param:"sparseCheckoutDirectories" desc:"Patterns of the files to check out, as in .gitignore, separated by commas. Empty: all. Example: charts/,!charts/old/"`
 	HTTPProxy      string        `param:"httpProxy" desc:"Proxy for http URLs. Example: http://proxy.example.com:3128"`
 	HTTPSProxy     string        `param:"httpsProxy" desc:"Proxy for https URLs. Example: http://proxy.example.com:3128"`
 	NoProxy        string        `param:"noProxy" desc:"Hosts to reach without a proxy, separated by commas. Example: .example.com,10.0.0.0/8"`
@@ -63,7 +68,8 @@ func run(ctx context.Context, c *config) error {
 	c.say(ctx, "clone", "url", remote.URL(), "revision", cmp.Or(c.Revision, "(default branch)"), "depth", c.Depth)
 	start := time.Now()
 	repository, err := git.Clone(ctx, remote, git.CloneOptions{
-		Dir: c.Output, Subdirectory: c.Subdirectory, Revision: c.Revision, Depth: c.Depth, DeleteExisting: c.DeleteExisting,
+		Dir: c.Output, Subdirectory: c.Subdirectory, Revision: c.Revision, Refspec: c.Refspec, Depth: c.Depth,
+		DeleteExisting: c.DeleteExisting, Sparse: items(c.Sparse), Submodules: c.Submodules, SubmodulePaths: items(c.SubmodulePaths),
 	})
 	if err != nil {
 		return err
@@ -99,4 +105,9 @@ func (c *config) say(ctx context.Context, message string, details ...any) {
 	if c.Verbose {
 		slog.InfoContext(ctx, message, details...)
 	}
+}
+
+// items splits a list as git-clone's users write it.
+func items(text string) []string {
+	return strings.FieldsFunc(text, func(r rune) bool { return r == ',' || r == '\n' })
 }
