@@ -63,19 +63,30 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 
 // bump does what bump-version does: bump <checkout> <name> <version> [exact]
 func bump(ts *testscript.TestScript, _ bool, args []string) {
-	checkout, err := promotion.OpenCheckout(ts.MkAbs(args[0]))
-	ts.Check(err)
-	defer checkout.Close()
-	applied, err := promotion.Begin(context.Background(), checkout, promotion.Intent{
-		File: "Chart.yaml", Kind: promotion.Dependency, Name: args[1], To: args[2], Exact: len(args) > 3,
-	})
-	ts.Check(err)
-	repository, err := git.Open(ts.MkAbs(args[0]))
-	ts.Check(err)
-	ts.Check(promotion.Append(repository, applied.Intent))
-	for file, content := range applied.Files {
-		ts.Check(checkout.Write(file, content))
+	ts.Check(noteBump(ts.MkAbs(args[0]), args[1], args[2], len(args) > 3))
+}
+
+func noteBump(folder, name, version string, exact bool) error {
+	checkout, err := promotion.OpenCheckout(folder)
+	if err != nil {
+		return err
 	}
+	defer checkout.Close()
+	repository, err := git.Open(folder)
+	if err != nil {
+		return err
+	}
+	applied, err := promotion.Begin(context.Background(), checkout, promotion.Intent{
+		File: "Chart.yaml", Kind: promotion.Dependency, Name: name, To: version, Exact: exact,
+	})
+	if err != nil {
+		return err
+	}
+	err = promotion.Append(repository, applied.Intent)
+	for file, content := range applied.Files {
+		err = errors.Join(err, checkout.Write(file, content))
+	}
+	return err
 }
 
 func repository(ts *testscript.TestScript) *gittest.Repository {
