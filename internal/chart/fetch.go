@@ -78,7 +78,8 @@ func fetchRemote(ctx context.Context, refs []registry.ChartRef, opts Options) ([
 	group.SetLimit(parallel)
 	for i, at := range found {
 		group.Go(func() error {
-			charts[i], err = fetchOne(ctx, client, archives, at)
+			fetched, err := fetchOne(ctx, client, archives, at)
+			charts[i] = fetched
 			return err
 		})
 	}
