@@ -19,8 +19,8 @@ type full struct{ profile }
 
 func newFull(s settings, log *progress.Log) full { return full{newProfile("full", s, log)} }
 
-// parts of full in the order in which they start. Each needs those before it.
-func fullParts() []string { return []string{"registry", "kubernetes", "tekton", "gitea"} }
+// parts of full in the order in which they start; Tekton, which takes longest, comes last.
+func fullParts() []string { return []string{"registry", "kubernetes", "gitea", "tekton"} }
 
 // fullServers in the order of their start.
 func fullServers() []string {

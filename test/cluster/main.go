@@ -24,7 +24,7 @@ const usage = `usage: go run . [light | full] <command>
   status         what runs, and where its log is (--json: for programs)
   env            lines for a shell: KUBECONFIG, PATH, addresses, images
 
-  full up kubernetes | registry | tekton | gitea    start only as far as that part
+  full up registry | kubernetes | gitea | tekton    start only as far as that part
   build tools                             compile only kubectl, ko and crane
 
 Without a profile: build, down, clean and status mean both, env means full.

@@ -184,8 +184,8 @@ func (f full) compile(ctx context.Context, c component, manifests string) error 
 	}
 	slices.Sort(packages)
 	module := f.programs.module(c.name)
-	// -export asks for compiled packages; the format prints nothing. The other flags are those that ko uses.
-	args := append([]string{"list", "-export", "-deps", "-trimpath", "-f="}, slices.Compact(packages)...)
+	// -export asks for compiled packages; -trimpath is what ko passes as well.
+	args := append([]string{"list", "-export", "-deps", "-trimpath"}, slices.Compact(packages)...)
 	cmd := process.Command(ctx, "go", args...)
 	cmd.Dir, cmd.Env = module.Dir, module.Environment()
 	return f.logged(ctx, "compile-"+c.name, cmd)
