@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -86,7 +87,7 @@ func (f full) prepareGitea(ctx context.Context, account *syscall.Credential) err
 	if err := os.Chown(giteaDir, int(account.Uid), int(account.Gid)); err != nil {
 		return err
 	}
-	for _, name := range []string{"secret-key", "internal-token"} {
+	for _, name := range []string{"secret-key", "internal-token", "signing-secret"} {
 		path := filepath.Join(giteaDir, name)
 		if err := ensureSecret(path); err != nil {
 			return err
@@ -177,10 +178,10 @@ func (f full) ensureAdmin(ctx context.Context, account *syscall.Credential) erro
 		return nil
 	}
 	// Gitea takes the password as an argument only; another user of this machine could see it for a moment.
-	create := f.gitea(ctx, account, "admin", "user", "create", "--admin", "--username", giteaAdmin, "--password", password,
+	create := f.gitea(ctx, account, "admin", "user", "create", "--admin", "--username", giteaAdmin, "--password="+password,
 		"--email", giteaAdmin+"@example.com", "--must-change-password=false")
 	if create != nil {
-		change := f.gitea(ctx, account, "admin", "user", "change-password", "--username", giteaAdmin, "--password", password, "--must-change-password=false")
+		change := f.gitea(ctx, account, "admin", "user", "change-password", "--username", giteaAdmin, "--password="+password, "--must-change-password=false")
 		if change != nil {
 			return errors.Join(create, change)
 		}
@@ -208,10 +209,13 @@ func (f full) askGitea(ctx context.Context, path, password string) error {
 	return nil
 }
 
-// ensureSecret writes a random text that only its owner may read, unless the file is there.
+// ensureSecret writes 32 random bytes in base64, the form that Gitea demands of its signing secret, to a file
+// that only its owner may read, unless the file is there.
 func ensureSecret(path string) error {
 	if info, err := os.Stat(path); err == nil && info.Size() > 0 {
 		return nil
 	}
-	return writeFile(path, []byte(rand.Text()+rand.Text()), 0o600)
+	secret := make([]byte, 32)
+	_, _ = rand.Read(secret) // never fails
+	return writeFile(path, []byte(base64.RawURLEncoding.EncodeToString(secret)), 0o600)
 }
