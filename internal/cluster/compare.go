@@ -81,6 +81,9 @@ func (c *Client) Compare(objects, before []Object, others ...Object) ([]Differen
 func compare(object Object, before *Object, scaled bool) (*Difference, error) {
 	info := object.info
 	live, err := helperOf(info).Get(info.Namespace, info.Name)
+	if apierrors.IsNotFound(err) && before != nil && object.MayBeGone() {
+		return nil, nil
+	}
 	if apierrors.IsNotFound(err) {
 		if _, err = helperOf(info).DryRun(true).Create(info.Namespace, true, info.Object); err != nil && !isNamespaceMissing(err) {
 			return nil, applyError("create", info, err)

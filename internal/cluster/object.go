@@ -25,6 +25,13 @@ type Object struct {
 // String is how messages name the object: "Deployment user-service".
 func (o Object) String() string { return o.Kind + " " + o.Name }
 
+// MayBeGone reports whether the object's absence is its own doing: a Job that
+// is deleted some time after it finished.
+func (o Object) MayBeGone() bool {
+	_, expires, _ := unstructured.NestedInt64(o.Content.Object, "spec", "ttlSecondsAfterFinished")
+	return o.Kind == "Job" && expires
+}
+
 // Objects reads a manifest, a stream of YAML documents. Objects without a
 // namespace get the client's.
 func (c *Client) Objects(manifest string) ([]Object, error) {

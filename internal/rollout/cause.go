@@ -145,6 +145,21 @@ func crashCause(status core.ContainerStatus, limit int) *cause {
 		hint: "the log says why it ended; raise crash-limit if it only waits for something that starts later"}
 }
 
+// givenUp is the cause when a controller has given up, with the container that
+// failed last, as far as there is one: a Job's pods are not restarted.
+func givenUp(message string, work workload) *cause {
+	c := &cause{reason: "RolloutFailed", text: message}
+	for _, pod := range work.updated {
+		for _, status := range pod.Status.ContainerStatuses {
+			if ended := status.State.Terminated; ended != nil && ended.ExitCode != 0 {
+				c.namespace, c.pod, c.container, c.ran = pod.Namespace, pod.Name, status.Name, true
+				c.text = fmt.Sprintf("%s: pod %s, container %s ended with exit code %d", message, pod.Name, status.Name, ended.ExitCode)
+			}
+		}
+	}
+	return c
+}
+
 // graces remembers since when a state has lasted, by this process's own watch.
 // A state that was not seen in a round has ended.
 type graces map[string]*grace

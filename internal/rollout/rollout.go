@@ -105,6 +105,9 @@ func (w *watcher) assess(ctx context.Context) (waiting []string, err error) {
 // judge returns "" when the object is healthy, else what it waits for.
 func (w *watcher) judge(ctx context.Context, object cluster.Object) (string, error) {
 	live := w.view.Get(sourceOf(object), object.Name)
+	if live == nil && object.MayBeGone() {
+		return "", nil
+	}
 	if live == nil {
 		return "not found", nil
 	}
@@ -123,7 +126,7 @@ func (w *watcher) judge(ctx context.Context, object cluster.Object) (string, err
 		return "", w.fail(ctx, object, cause)
 	}
 	if result.Status == status.FailedStatus {
-		return "", w.fail(ctx, object, &cause{reason: "RolloutFailed", text: result.Message})
+		return "", w.fail(ctx, object, givenUp(result.Message, work))
 	}
 	return result.Message, nil
 }

@@ -359,3 +359,51 @@ func through(t *testing.T, proxy *clustertest.Proxy, on *clustertest.Cluster) *c
 	}
 	return client
 }
+
+func TestFailedJobShowsItsLog(t *testing.T) {
+	on := clustertest.Start(t)
+	proxy := on.Proxy(t)
+	proxy.Hook(func(w http.ResponseWriter, r *http.Request) bool {
+		if !strings.HasSuffix(r.URL.Path, "/log") {
+			return false
+		}
+		fmt.Fprintln(w, "column is missing")
+		return true
+	})
+	client := through(t, proxy, on)
+	objects := apply(t, client, `apiVersion: batch/v1
+kind: Job
+metadata: {name: migrate}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      schedulerName: clustertest
+      restartPolicy: Never
+      containers: [{name: web, image: "example.com/migrate:1"}]
+`)
+	stage(t, on, pod(t, on, any1), `{"phase":"Failed","containerStatuses":[{"name":"web","image":"i","imageID":"","ready":false,"restartCount":0,"state":{"terminated":{"exitCode":4}}}]}`)
+	clustertest.Eventually(t, "the Job's failure", func() error {
+		job, err := on.Kubernetes.BatchV1().Jobs(on.Namespace).Get(t.Context(), "migrate", metav1.GetOptions{})
+		if err == nil && job.Status.Failed == 0 {
+			err = fmt.Errorf("not counted yet")
+		}
+		return err
+	})
+	wants(t, rollout.Wait(t.Context(), client, objects, options()), "RolloutFailed", "Job migrate", "exit code 4", "column is missing")
+}
+
+func TestJobThatWasDeletedAfterItFinishedIsHealthy(t *testing.T) {
+	client := clustertest.Start(t).Client(t)
+	objects, err := client.Objects("apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate}\nspec: {ttlSecondsAfterFinished: 1}\n")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := rollout.Wait(t.Context(), client, objects, options()); err != nil {
+		t.Error(err)
+	}
+	if differences, err := client.Compare(objects, objects); err != nil || len(differences) > 0 {
+		t.Errorf("%v, %v", differences, err)
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"strconv"
 	"time"
 
@@ -30,8 +29,8 @@ type deployment struct {
 }
 
 func newDeployment(ctx context.Context, c *config) (*deployment, error) {
-	if !filepath.IsLocal(c.Path) {
-		return nil, fault.Refused("PathRefused", fmt.Errorf("path %q leaves the workspace", c.Path), "Example: charts/staging")
+	if _, err := chart.Inside(c.Source, c.Path); err != nil {
+		return nil, err
 	}
 	client, err := cluster.Connect(ctx, c.Namespace)
 	if err != nil {
@@ -169,17 +168,25 @@ func (d *deployment) unchanged(ctx context.Context, rel *release.Release, wanted
 
 // wanted is the deployment that the workspace asks for, without the chart.
 func (d *deployment) wanted() (release.Deployment, error) {
-	values, err := release.ReadValues(d.folder(), d.config.Values)
+	folder, err := chart.Inside(d.config.Source, d.config.Path)
+	if err != nil {
+		return release.Deployment{}, err
+	}
+	values, err := release.ReadValues(folder, d.config.Values)
 	if err != nil {
 		return release.Deployment{}, err
 	}
 	return release.Deployment{Values: values, Commit: d.config.Commit, Timeout: d.config.Timeout}, nil
 }
 
-func (d *deployment) folder() string { return filepath.Join(d.config.Source, d.config.Path) }
-
+// load is called after the workspace has got its final content: what path
+// leads to is looked at again.
 func (d *deployment) load(ctx context.Context) (*chart.Chart, error) {
-	return chart.Load(ctx, d.folder(), d.config.charts())
+	folder, err := chart.Inside(d.config.Source, d.config.Path)
+	if err != nil {
+		return nil, err
+	}
+	return chart.Load(ctx, folder, d.config.charts())
 }
 
 // show prints what a deployment would change.

@@ -33,6 +33,9 @@ func TestSessions(t *testing.T) {
 			env.Setenv("URL", repository.URL)
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("TMPDIR", env.WorkDir+"/tmp")
+			env.Defer(func() { // where a session created it
+				_ = on.Kubernetes.CoreV1().Namespaces().Delete(context.Background(), on.Namespace+"-b", metav1.DeleteOptions{})
+			})
 			return os.Mkdir(env.WorkDir+"/tmp", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -80,13 +80,14 @@ func isWhatGitSays(ctx context.Context, c *config, deployed *release.Revision) e
 	if c.Source == "" {
 		return nil
 	}
-	if !filepath.IsLocal(c.Path) {
-		return fault.Refused("PathRefused", fmt.Errorf("path %q leaves the workspace", c.Path), "Example: charts/staging")
+	folder, err := chart.Inside(c.Source, c.Path)
+	if err != nil {
+		return err
 	}
 	if err := sameCommit(c.Source, deployed); err != nil {
 		return err
 	}
-	wanted, err := chart.Load(ctx, filepath.Join(c.Source, c.Path), c.charts())
+	wanted, err := chart.Load(ctx, folder, c.charts())
 	if err != nil {
 		return err
 	}
