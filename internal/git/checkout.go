@@ -25,6 +25,11 @@ type worktree struct {
 	// folders that were found or made to be real ones. Links are made after
 	// all files of a checkout, so nothing here turns into one meanwhile.
 	folders map[string]bool
+	// here is the folder that was written to last: opened once for all its
+	// files, since a path below the root is walked part by part each time.
+	here   *os.Root
+	hereAt string
+	buffer []byte
 }
 
 func (r *Repository) openWorktree() (*worktree, error) {
@@ -32,29 +37,59 @@ func (r *Repository) openWorktree() (*worktree, error) {
 	if err != nil {
 		return nil, writable(err, r.dir)
 	}
-	return &worktree{repo: r, root: root, folders: map[string]bool{".": true}}, nil
+	return &worktree{repo: r, root: root, folders: map[string]bool{".": true}, buffer: make([]byte, 32<<10)}, nil
 }
 
-func (w *worktree) Close() error { return w.root.Close() }
+func (w *worktree) Close() error {
+	w.leave()
+	return w.root.Close()
+}
+
+func (w *worktree) leave() {
+	if w.here != nil {
+		w.here.Close()
+		w.here = nil
+	}
+}
+
+// enter opens a folder that is known to be a real one.
+func (w *worktree) enter(dir string) (*os.Root, error) {
+	if w.here != nil && w.hereAt == dir {
+		return w.here, nil
+	}
+	w.leave()
+	here, err := w.root.OpenRoot(dir)
+	if err == nil {
+		w.here, w.hereAt = here, dir
+	}
+	return here, err
+}
 
 // write puts one entry of a tree in place and describes it for the index.
 func (w *worktree) write(at string, e object.TreeEntry) (*index.Entry, error) {
 	if err := w.folder(path.Dir(at)); err != nil {
 		return nil, err
 	}
-	var err error
-	switch e.Mode {
-	case filemode.Symlink:
-		err = w.link(at, e)
-	case filemode.Submodule:
-		err = w.folder(at)
-	default:
-		err = w.file(at, e)
-	}
+	entry, err := w.writeEntry(at, e)
 	if err != nil {
 		return nil, fmt.Errorf("check out %s: %w", at, writable(err, w.repo.dir))
 	}
-	return w.describe(at, e)
+	return entry, nil
+}
+
+func (w *worktree) writeEntry(at string, e object.TreeEntry) (*index.Entry, error) {
+	switch e.Mode {
+	case filemode.Symlink:
+		if err := w.link(at, e); err != nil {
+			return nil, err
+		}
+		info, err := w.root.Lstat(at)
+		return describe(at, e, info), err
+	case filemode.Submodule:
+		return &index.Entry{Name: at, Hash: e.Hash, Mode: e.Mode}, w.folder(at)
+	}
+	info, err := w.file(at, e)
+	return describe(at, e, info), err
 }
 
 // folder makes a folder and its parents. A link in its place is refused; a
@@ -101,26 +136,42 @@ func (w *worktree) clear(at string) error {
 	return w.root.Remove(at)
 }
 
-func (w *worktree) file(at string, e object.TreeEntry) error {
-	if err := w.clear(at); err != nil {
-		return err
-	}
+func (w *worktree) file(at string, e object.TreeEntry) (fs.FileInfo, error) {
 	perm := fs.FileMode(0o666)
 	if e.Mode == filemode.Executable {
 		perm = 0o777
 	}
 	content, err := w.repo.blobReader(e.Hash)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer content.Close()
-	// O_EXCL: only a file that is made now is written to.
-	f, err := w.root.OpenFile(at, os.O_WRONLY|os.O_CREATE|os.O_EXCL, perm)
+	f, err := w.create(at, perm)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = io.Copy(f, content)
-	return errors.Join(err, f.Close())
+	// The plain Writer keeps io from taking a buffer of its own for each file.
+	_, err = io.CopyBuffer(struct{ io.Writer }{f}, content, w.buffer)
+	info, stat := f.Stat()
+	return info, errors.Join(err, stat, f.Close())
+}
+
+// create makes a file. O_EXCL: only what is made now is written to; what was
+// there gives way.
+func (w *worktree) create(at string, perm fs.FileMode) (*os.File, error) {
+	const flags = os.O_WRONLY | os.O_CREATE | os.O_EXCL
+	dir, err := w.enter(path.Dir(at))
+	if err != nil {
+		return nil, err
+	}
+	f, err := dir.OpenFile(path.Base(at), flags, perm)
+	if !errors.Is(err, fs.ErrExist) {
+		return f, err
+	}
+	if err := w.clear(at); err != nil {
+		return nil, err
+	}
+	return dir.OpenFile(path.Base(at), flags, perm)
 }
 
 // link makes a symbolic link as the tree has it. Where it points to is not
@@ -141,19 +192,13 @@ func (w *worktree) link(at string, e object.TreeEntry) error {
 
 // describe makes the index entry that lets git status trust the file without
 // reading it again.
-func (w *worktree) describe(at string, e object.TreeEntry) (*index.Entry, error) {
-	info, err := w.root.Lstat(at)
-	if err != nil {
-		return nil, err
+func describe(at string, e object.TreeEntry, info fs.FileInfo) *index.Entry {
+	if info == nil {
+		return nil
 	}
-	entry := &index.Entry{Name: at, Hash: e.Hash, Mode: e.Mode}
-	if e.Mode == filemode.Submodule {
-		return entry, nil
-	}
-	entry.ModifiedAt = info.ModTime()
-	entry.Size = uint32(info.Size())
+	entry := &index.Entry{Name: at, Hash: e.Hash, Mode: e.Mode, ModifiedAt: info.ModTime(), Size: uint32(info.Size())}
 	fillStat(entry, info)
-	return entry, nil
+	return entry
 }
 
 // remove deletes a file that left the tree, and folders that got empty by it.
@@ -172,6 +217,7 @@ func (w *worktree) remove(at string) error {
 	if err != nil {
 		return fmt.Errorf("delete %s: %w", at, writable(err, w.repo.dir))
 	}
+	w.leave()
 	for dir := path.Dir(at); dir != "."; dir = path.Dir(dir) {
 		delete(w.folders, dir)
 		if w.root.Remove(dir) != nil {

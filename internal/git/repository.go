@@ -103,7 +103,7 @@ func openStore(gitDir, common string) storage.Storer {
 	if common != gitDir {
 		files = dotgit.NewRepositoryFilesystem(files, osfs.New(common, osfs.WithBoundOS()))
 	}
-	return filesystem.NewStorage(files, cache.NewObjectLRUDefault())
+	return filesystem.NewStorageWithOptions(files, cache.NewObjectLRUDefault(), filesystem.Options{KeepDescriptors: true})
 }
 
 // Dir is the worktree's folder, "" in memory.
