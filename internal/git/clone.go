@@ -209,7 +209,7 @@ func (c *cloning) run(ctx context.Context) error {
 	}
 	commit, err := c.repo.peel(c.ref.Hash)
 	if err != nil {
-		return fmt.Errorf("check out %s: %w", cmpName(c.ref), err)
+		return fmt.Errorf("check out %s: %w", shown(c.ref), err)
 	}
 	if strings.HasPrefix(c.ref.Name, "refs/tags/") {
 		if err := c.repo.SetRef(c.ref.Name, c.ref.Hash); err != nil {

@@ -37,6 +37,10 @@ func meaning(err error) error {
 			"Check the user name and token: the secret of the run's service account, or the basic-auth or ssh-directory workspace.")
 	case errors.Is(err, wire.ErrHostKey):
 		return fault.Refused("HostKeyUnknown", err, "Add the host's key to known_hosts.")
+	case errors.Is(err, wire.ErrNoGit):
+		return fault.Usage("NoGitProgram", err, "Use the repository's URL on its host.")
+	case errors.Is(err, wire.ErrProtocol):
+		return fault.Retryable("GitServerError", err, "Check the URL: what answers there is no Git repository, perhaps a sign-in page.")
 	case isTLS(err):
 		return fault.Refused("GitCertificateUntrusted", err,
 			"Bind the certificate authority's file as workspace ssl-ca-directory.")

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -28,6 +29,8 @@ const (
 	maxHaves = 256
 	// maxMemoryPack bounds what an in-memory repository takes.
 	maxMemoryPack = 512 << 20
+	// progressEvery is how often a long transfer is heard of.
+	progressEvery = 5 * time.Second
 )
 
 // Fetch brings ref.Hash and its history into the repository, depth commits
@@ -43,7 +46,7 @@ func (r *Remote) Fetch(ctx context.Context, into *Repository, ref Ref, depth int
 		err = r.dig(ctx, into, ref.Hash, depth)
 	}
 	if err != nil {
-		return r.explain(fmt.Errorf("fetch %s from %s: %w", cmpName(ref), r.URL(), err))
+		return r.explain(fmt.Errorf("fetch %s from %s: %w", shown(ref), r.URL(), err))
 	}
 	if branch := ref.Branch(); branch != "" {
 		return into.SetRef("refs/remotes/origin/"+branch, ref.Hash)
@@ -51,7 +54,8 @@ func (r *Remote) Fetch(ctx context.Context, into *Repository, ref Ref, depth int
 	return nil
 }
 
-func cmpName(ref Ref) string {
+// shown names a ref in texts.
+func shown(ref Ref) string {
 	if ref.Name == "" {
 		return string(ref.Hash)
 	}
@@ -209,14 +213,24 @@ func (r *Repository) takePack(pack io.Reader) error {
 	return err
 }
 
-// watched remembers why a stream ended, if not at its end.
+// watched remembers why a stream ended, if not at its end, and tells how far a
+// long one is.
 type watched struct {
-	r   io.Reader
-	err error
+	r     io.Reader
+	err   error
+	bytes int64
+	told  time.Time
 }
 
 func (w *watched) Read(b []byte) (int, error) {
 	n, err := w.r.Read(b)
+	w.bytes += int64(n)
+	if now := time.Now(); w.told.IsZero() {
+		w.told = now
+	} else if now.Sub(w.told) > progressEvery {
+		w.told = now
+		slog.Info("receiving objects", "megabytes", w.bytes>>20)
+	}
 	if err != nil && !errors.Is(err, io.EOF) {
 		w.err = err
 	}

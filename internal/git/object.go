@@ -147,7 +147,7 @@ func (r *Repository) blobReader(h plumbing.Hash) (io.ReadCloser, error) {
 	return b.Reader()
 }
 
-// store writes an object that knows how to encode itself.
+// put stores an object that knows how to encode itself.
 func (r *Repository) put(o interface {
 	Encode(plumbing.EncodedObject) error
 }) (plumbing.Hash, error) {

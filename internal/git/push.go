@@ -167,7 +167,7 @@ func (p *push) afterLoss(ctx context.Context, lost error) error {
 	todo, err := p.reread(ctx)
 	if err != nil {
 		// The next attempt reads them as well; keep the cause that we know.
-		if isAny(err, ErrMoved) {
+		if errors.Is(err, ErrMoved) {
 			return err
 		}
 		return lost

@@ -3,6 +3,8 @@ package git_test
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -120,8 +122,6 @@ func TestFetchCommitPush(t *testing.T) {
 			"120000 link\n100644 new/deep/file\n100755 run.sh\n100644 values.yaml")
 		repo.Git("fsck", "--strict")
 
-		// Only what the remote lacked was sent: two trees of new/, the root,
-		// three blobs, the commit.
 		same(t, repo.Git("log", "-1", "--format=%an %ae %cn %ad", "--date=unix"), "Some One someone@example.com Some One 1700000000")
 	})
 }
@@ -140,9 +140,9 @@ func TestPushSendsOnlyWhatIsNew(t *testing.T) {
 	ok(t, err)
 	ok(t, r.Push(t.Context(), mem, git.Update{Ref: "refs/heads/main", Old: tip.Hash, New: commit}))
 	same(t, repo.Git("cat-file", "-p", "main:b/c"), "new")
-	same(t, repo.Git("config", "--file", "/dev/null", "--get", "--default", "ok", "x.y"), "ok")
-	count := gittest.Git(t, repo.Dir, "hash-object", "--no-filters", "count")
-	same(t, count, gittest.HashOf("4\n")) // commit, root, b, blob
+	count, err := os.ReadFile(filepath.Join(repo.Dir, "count"))
+	ok(t, err)
+	same(t, string(count), "4\n") // commit, root, b, blob
 }
 
 func TestCommitWithoutAChangeIsItsParent(t *testing.T) {
@@ -152,9 +152,9 @@ func TestCommitWithoutAChangeIsItsParent(t *testing.T) {
 	tip, err := r.Tip(t.Context(), "")
 	ok(t, err)
 	ok(t, r.Fetch(t.Context(), mem, tip, 1))
-	same2, err := mem.Commit(git.CommitOptions{Parent: tip.Hash, Message: "x", Author: someone, Files: []git.File{{Path: "a", Content: []byte("1")}}})
+	commit, err := mem.Commit(git.CommitOptions{Parent: tip.Hash, Message: "x", Author: someone, Files: []git.File{{Path: "a", Content: []byte("1")}}})
 	ok(t, err)
-	same(t, same2, tip.Hash)
+	same(t, commit, tip.Hash)
 }
 
 func TestAnExactCommitIsFetchedFromAnyServer(t *testing.T) {

@@ -1,10 +1,7 @@
 package gittest
 
 import (
-	"crypto/sha1"
-	"encoding/hex"
 	"encoding/pem"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -164,10 +161,4 @@ func must(t testing.TB, err error) {
 
 func pemOf(der []byte) []byte {
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
-}
-
-// HashOf is the name of a blob with this content.
-func HashOf(content string) string {
-	sum := sha1.Sum([]byte(fmt.Sprintf("blob %d\x00%s", len(content), content)))
-	return hex.EncodeToString(sum[:])
 }
