@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	coordination "k8s.io/api/coordination/v1"
@@ -41,7 +42,16 @@ type Lease struct {
 	// Previous is the holder that let the lease expire, "" when there is none:
 	// what it was doing was cut off.
 	Previous string
+	// Notes are kept with the lease from the next Extend or Release until
+	// somebody else takes it: what the holder has done, for ReadLease.
+	Notes map[string]string
 }
+
+// Annotations of a Lease: who wrote the notes, and the notes.
+const (
+	notesBy     = "lockstep.dev/notes-by"
+	notesPrefix = "note.lockstep.dev/"
+)
 
 // Acquire takes the lease, waiting while another holder's has not expired. All
 // times are the server's. Every change is guarded by the resourceVersion, so
@@ -114,6 +124,7 @@ func (c *Client) taken(o LeaseOptions, previous string, err error) (*Lease, *coo
 func (c *Client) fill(lease *coordination.Lease, o LeaseOptions) {
 	now := metav1.NewMicroTime(c.Now())
 	if holderOf(lease) != o.Holder {
+		lease.Annotations = nil // the notes of the last holder
 		lease.Spec.AcquireTime = &now
 		lease.Spec.LeaseTransitions = ptr(deref(lease.Spec.LeaseTransitions) + 1)
 	}
@@ -157,12 +168,23 @@ func (c *Client) awaitChange(ctx context.Context, held *coordination.Lease) {
 func (l *Lease) Extend(ctx context.Context, d time.Duration) error {
 	return l.client.change(ctx, l.name, l.holder, func(lease *coordination.Lease) {
 		l.client.fill(lease, LeaseOptions{Holder: l.holder, For: d})
+		l.annotate(lease)
 	})
 }
 
 // Release ends the lease. ErrLeaseLost when it is no longer the caller's.
 func (l *Lease) Release(ctx context.Context) error {
-	return l.client.EndLease(ctx, l.name, l.holder)
+	return l.client.change(ctx, l.name, l.holder, func(lease *coordination.Lease) {
+		lease.Spec.HolderIdentity = nil
+		l.annotate(lease)
+	})
+}
+
+func (l *Lease) annotate(lease *coordination.Lease) {
+	lease.Annotations = map[string]string{notesBy: l.holder}
+	for key, value := range l.Notes {
+		lease.Annotations[notesPrefix+key] = value
+	}
 }
 
 // EndLease ends a lease that the holder has. The object stays, without a
@@ -222,17 +244,34 @@ func deref[T any](p *T) T {
 	return *p
 }
 
-// LeaseSince says since when the holder has the lease, and whether it does.
-func (c *Client) LeaseSince(ctx context.Context, name, holder string) (since time.Time, held bool, err error) {
+// LeaseState is what a Lease object tells about one holder.
+type LeaseState struct {
+	Held  bool
+	Since time.Time         // when the holder took it, zero when unknown
+	Notes map[string]string // what the holder noted, also after it released the lease
+}
+
+// ReadLease reads what a lease tells about a holder, which need not have it
+// any more. Nothing is known once somebody else took it.
+func (c *Client) ReadLease(ctx context.Context, name, holder string) (LeaseState, error) {
 	lease, err := c.typed.CoordinationV1().Leases(c.namespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
-		return time.Time{}, false, nil
+		return LeaseState{}, nil
 	}
 	if err != nil {
-		return time.Time{}, false, fmt.Errorf("read lease %s/%s: %w", c.namespace, name, err)
+		return LeaseState{}, fmt.Errorf("read lease %s/%s: %w", c.namespace, name, err)
 	}
-	if holderOf(lease) != holder || lease.Spec.AcquireTime == nil {
-		return time.Time{}, false, nil
+	state := LeaseState{Held: holderOf(lease) == holder, Notes: map[string]string{}}
+	if !state.Held && (holderOf(lease) != "" || lease.Annotations[notesBy] != holder) {
+		return LeaseState{}, nil
 	}
-	return lease.Spec.AcquireTime.Time, true, nil
+	if lease.Spec.AcquireTime != nil {
+		state.Since = lease.Spec.AcquireTime.Time
+	}
+	for key, value := range lease.Annotations {
+		if note, ok := strings.CutPrefix(key, notesPrefix); ok {
+			state.Notes[note] = value
+		}
+	}
+	return state, nil
 }

@@ -86,8 +86,14 @@ func (d *deployment) underLease(ctx context.Context, work func(context.Context) 
 	return d.leave(context.WithoutCancel(ctx), lease, err)
 }
 
-// leave ends the lease, or keeps it for the steps that follow a success.
+// leave ends the lease, or keeps it for the steps that follow a success. What
+// became of the deployment is noted there for record, which gets no results of
+// a task that failed.
 func (d *deployment) leave(ctx context.Context, lease *cluster.Lease, err error) error {
+	lease.Notes = map[string]string{"commit": d.config.Commit, "deployment": d.config.Outcome}
+	if err != nil {
+		lease.Notes["deployment"], lease.Notes["reason"] = "failed", fault.Of(err).Reason
+	}
 	if err == nil && d.config.KeepLease > 0 {
 		return lease.Extend(ctx, d.config.KeepLease)
 	}

@@ -39,6 +39,7 @@ func TestSessions(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"lease":  lease,
 			"free":   free,
+			"noted":  noted,
 			"deploy": deploy,
 			"notes":  notes,
 		},
@@ -57,12 +58,21 @@ func lease(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
+// noted takes and ends the lease as a helm-apply that failed does:
+// noted <holder> <commit> <reason>
+func noted(ts *testscript.TestScript, neg bool, args []string) {
+	lease, err := clientOf(ts).Acquire(context.Background(), cluster.LeaseOptions{Name: release.LeaseName("staging"), Holder: args[0], For: time.Hour, Wait: time.Second})
+	ts.Check(err)
+	lease.Notes = map[string]string{"commit": args[1], "deployment": "failed", "reason": args[2]}
+	ts.Check(lease.Release(context.Background()))
+}
+
 // free checks that a holder does not have the lease: free <holder>
 func free(ts *testscript.TestScript, neg bool, args []string) {
-	_, held, err := clientOf(ts).LeaseSince(context.Background(), release.LeaseName("staging"), args[0])
+	state, err := clientOf(ts).ReadLease(context.Background(), release.LeaseName("staging"), args[0])
 	ts.Check(err)
-	if held != neg {
-		ts.Fatalf("%s has the lease: %v", args[0], held)
+	if state.Held != neg {
+		ts.Fatalf("%s has the lease: %v", args[0], state.Held)
 	}
 }
 

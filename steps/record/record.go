@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -36,7 +37,12 @@ func record(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	written := note(ctx, c, client)
+	lease, err := client.ReadLease(ctx, release.LeaseName(c.Release), c.Run)
+	if err != nil {
+		return err
+	}
+	c.complete(lease.Notes)
+	written := note(ctx, c, client, lease)
 	err = client.EndLease(ctx, release.LeaseName(c.Release), c.Run)
 	switch {
 	case err == nil:
@@ -48,7 +54,15 @@ func record(ctx context.Context, c *config) error {
 	return errors.Join(written, err)
 }
 
-func note(ctx context.Context, c *config, client *cluster.Client) error {
+// complete takes what is not given from what helm-apply noted on the lease: a
+// pipeline cannot hand on the results of a task that failed in the middle.
+func (c *config) complete(notes map[string]string) {
+	c.Commit = cmp.Or(c.Commit, notes["commit"])
+	c.Deployment = cmp.Or(c.Deployment, notes["deployment"])
+	c.Reason = cmp.Or(c.Reason, notes["reason"])
+}
+
+func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.LeaseState) error {
 	if c.Commit == "" {
 		slog.InfoContext(ctx, "nothing was deployed: nothing to record", "run", c.Run)
 		return nil
@@ -64,7 +78,7 @@ func note(ctx context.Context, c *config, client *cluster.Client) error {
 	if err != nil {
 		return err
 	}
-	e, err := describe(ctx, c, client)
+	e, err := describe(c, client, lease)
 	if err != nil {
 		return err
 	}
@@ -91,7 +105,7 @@ func note(ctx context.Context, c *config, client *cluster.Client) error {
 
 // describe says what became of the deployment. Times are the cluster's: of the
 // lease, and of its API server now.
-func describe(ctx context.Context, c *config, client *cluster.Client) (entry, error) {
+func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (entry, error) {
 	e := entry{State: state(c), Environment: c.Environment, Commit: c.Commit, Run: c.Run, Reason: c.Reason, Applications: []release.Application{}}
 	if e.Environment == "" {
 		e.Environment = c.Release
@@ -110,10 +124,8 @@ func describe(ctx context.Context, c *config, client *cluster.Client) (entry, er
 	if last != nil && last.Commit == c.Commit {
 		e.Revision, e.Applications, e.Started = last.Number, last.Applications(), last.Started.UTC().Truncate(time.Second)
 	}
-	if since, held, err := client.LeaseSince(ctx, release.LeaseName(c.Release), c.Run); err != nil {
-		return e, err
-	} else if held {
-		e.Started = since.UTC().Truncate(time.Second)
+	if !lease.Since.IsZero() {
+		e.Started = lease.Since.UTC().Truncate(time.Second)
 	}
 	e.Finished = client.Now().UTC().Truncate(time.Second)
 	return e, nil
