@@ -38,11 +38,13 @@ type Workspace struct {
 	About    string `json:"about"`
 }
 
-// Result is a value that the program hands on.
+// Result is a value that the program hands on: a text, or a JSON object of
+// texts, which Tekton tells apart by looking at what was written.
 type Result struct {
-	Name  string `json:"name"`
-	Env   string `json:"env"`
-	About string `json:"about"`
+	Name       string   `json:"name"`
+	Env        string   `json:"env"`
+	Properties []string `json:"properties,omitempty"` // keys of an object; none: a text
+	About      string   `json:"about"`
 }
 
 // The results that every program has, on success as well (then they are empty).
@@ -115,7 +117,11 @@ func (l *layout) add(i int, f reflect.StructField) {
 		if f.Type.Kind() != reflect.String {
 			panic(fmt.Sprintf("%s: result %s must be a string", l.contract.Name, name))
 		}
-		l.contract.Results = append(l.contract.Results, Result{Name: name, Env: resultEnv(name), About: about})
+		r := Result{Name: name, Env: resultEnv(name), About: about}
+		if keys := f.Tag.Get("properties"); keys != "" {
+			r.Properties = strings.Split(keys, ",")
+		}
+		l.contract.Results = append(l.contract.Results, r)
 		l.outputs = append(l.outputs, output{i, name, resultEnv(name)})
 		return
 	}

@@ -9,6 +9,7 @@
 //	workspace:"name"   a folder: WORKSPACE_<NAME>_PATH, --name
 //	credentials:"path" Tekton's credentials folder: CREDENTIALS_PATH, --credentials-path
 //	result:"name"      a result that the program sets: RESULT_<NAME>_PATH
+//	properties:"uri,digest" of a result: it is a JSON object with these keys
 //	default, required:"true", desc
 //
 // Parameters are of type string, bool, int, time.Duration or []string (one

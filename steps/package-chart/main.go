@@ -44,7 +44,7 @@ type config struct {
 	Chart     string `result:"chart" desc:"The chart's name."`
 	Published string `result:"version" desc:"The chart's version."`
 	Digest    string `result:"digest" desc:"sha256: and 64 hex digits, of the OCI manifest or else of the archive."`
-	Outputs   string `result:"CHART_ARTIFACT_OUTPUTS" desc:"JSON object with uri and digest of the published chart."`
+	Outputs   string `result:"CHART_ARTIFACT_OUTPUTS" properties:"uri,digest" desc:"JSON object with uri and digest of the published chart."`
 }
 
 func main() {

@@ -40,7 +40,6 @@ type use struct {
 	resultsAs  map[string]string // … under another one
 	image      string
 	command    []string
-	workingDir string
 	env        [][2]string
 	mounts     []string // the Task's workspaces that an image of the user's sees
 }
@@ -55,20 +54,20 @@ type rendered struct {
 
 // container is a step as it stands in the pod.
 type container struct {
-	name, image, workingDir string
-	command                 []string
-	env                     [][2]string
-	workspaces              []string
-	own                     bool // one of our programs
-	memory                  string
-	inner                   []string // results that only later steps read
+	name, image string
+	command     []string
+	env         [][2]string
+	workspaces  []string
+	own         bool // one of our programs
+	memory      string
+	inner       []step.Result // its own results, which later steps read
 }
 
 func compose(t task, contracts map[string]step.Contract) (rendered, error) {
 	r := rendered{task: t, allParams: slices.Clone(t.params)}
 	for _, u := range t.steps {
 		if u.program == "" {
-			r.pods = append(r.pods, container{name: u.name, image: u.image, command: u.command, workingDir: u.workingDir, env: u.env, workspaces: u.mounts})
+			r.pods = append(r.pods, container{name: u.name, image: u.image, command: u.command, env: u.env, workspaces: u.mounts})
 			continue
 		}
 		c, ok := contracts[u.program]
@@ -169,13 +168,17 @@ func (r *rendered) addResult(k *container, u use, result step.Result) {
 	switch {
 	case result.Name == "error-reason" || result.Name == "error-message":
 		k.env = append(k.env, [2]string{result.Env, "$(results." + result.Name + ".path)"})
+	case name != "" && len(result.Properties) > 0:
+		// Tekton maps texts from step results; an object is written where the Task has it.
+		k.env = append(k.env, [2]string{result.Env, "$(results." + name + ".path)"})
+		r.results = append(r.results, step.Result{Name: name, Properties: result.Properties, About: result.About})
 	case name != "":
 		k.env = append(k.env, [2]string{result.Env, "$(step.results." + result.Name + ".path)"})
-		k.inner = append(k.inner, result.Name)
+		k.inner = append(k.inner, result)
 		r.results = append(r.results, step.Result{Name: name, Env: "$(steps." + k.name + ".results." + result.Name + ")", About: result.About})
 	default:
 		k.env = append(k.env, [2]string{result.Env, "$(step.results." + result.Name + ".path)"})
-		k.inner = append(k.inner, result.Name)
+		k.inner = append(k.inner, result)
 	}
 }
 

@@ -114,6 +114,7 @@ func (r rendered) yaml() []byte {
 	for _, result := range r.results {
 		t.line(2, "- name: %s", result.Name)
 		t.line(3, "description: %s", quote(result.About))
+		t.properties(3, result)
 		if result.Env != "" {
 			t.line(3, "value: %s", result.Env)
 		}
@@ -129,14 +130,12 @@ func (t *text) container(depth int, c container) {
 	t.line(depth, "- name: %s", c.name)
 	t.line(depth+1, "image: %s", c.image)
 	t.line(depth+1, "command: %s", flow(c.command))
-	if c.workingDir != "" {
-		t.line(depth+1, "workingDir: %s", c.workingDir)
-	}
 	t.env(depth+1, c.env)
 	if len(c.inner) > 0 {
 		t.line(depth+1, "results:")
-		for _, name := range c.inner {
-			t.line(depth+2, "- name: %s", name)
+		for _, result := range c.inner {
+			t.line(depth+2, "- name: %s", result.Name)
+			t.properties(depth+3, result)
 		}
 	}
 	// Named here, a workspace is seen by this step alone.
@@ -156,6 +155,18 @@ func (t *text) container(depth int, c container) {
 	t.line(depth+2, "capabilities: {drop: [ALL]}")
 	t.line(depth+2, "runAsNonRoot: true")
 	t.line(depth+2, "seccompProfile: {type: RuntimeDefault}")
+}
+
+// properties are the keys of a result that is an object.
+func (t *text) properties(depth int, r step.Result) {
+	if len(r.Properties) == 0 {
+		return
+	}
+	t.line(depth, "type: object")
+	t.line(depth, "properties:")
+	for _, key := range r.Properties {
+		t.line(depth+1, "%s: {type: string}", key)
+	}
 }
 
 // stepAction is the program for other people's Tasks. A StepAction has no
@@ -193,6 +204,7 @@ func stepAction(c step.Contract) []byte {
 	for _, result := range c.Results {
 		t.line(2, "- name: %s", result.Name)
 		t.line(3, "description: %s", quote(result.About))
+		t.properties(3, result)
 		env = append(env, [2]string{result.Env, "$(step.results." + result.Name + ".path)"})
 	}
 	env = append(env, [2]string{"TMPDIR", "/tekton/home"})

@@ -90,8 +90,8 @@ func build() task {
 			},
 			{
 				name: "test", image: "$(params.test-image)",
-				command:    []string{"/bin/sh", "-c", "$(params.test-command)"},
-				workingDir: "$(workspaces.source.path)/repository",
+				// No workingDir: the container runtime would create the folder as root before clone runs.
+				command: []string{"/bin/sh", "-c", `cd "$0" && exec /bin/sh -c "$1"`, "$(workspaces.source.path)/repository", "$(params.test-command)"},
 				// The image's own home may be read-only or somebody else's.
 				env: [][2]string{
 					{"HOME", "$(workspaces.source.path)"}, {"TMPDIR", "$(workspaces.source.path)"},

@@ -116,8 +116,9 @@ type taskRuns struct {
 			CreationTimestamp time.Time
 		}
 		Status struct {
-			PodName string
-			Steps   []struct {
+			PodName    string
+			Conditions []Condition
+			Steps      []struct {
 				Name, Container string
 				Terminated      *struct {
 					ExitCode              int
@@ -161,6 +162,9 @@ func (s *Site) Logs(ctx context.Context, r Run) string {
 	}
 	var b strings.Builder
 	for _, t := range list.Items {
+		for _, c := range t.Status.Conditions {
+			fmt.Fprintf(&b, "--- %s: %s: %s\n", t.Metadata.Name, c.Reason, c.Message)
+		}
 		for _, st := range t.Status.Steps {
 			out, err := s.Kubectl(ctx, "logs", "-n", r.Metadata.Namespace, t.Status.PodName, "-c", st.Container, "--tail=40")
 			fmt.Fprintf(&b, "--- %s, step %s\n%s", t.Metadata.Name, st.Name, out)

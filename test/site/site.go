@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -33,6 +34,10 @@ type Site struct {
 // New reads where the cluster is from the variables that `test/cluster env`
 // prints.
 func New(root string, log func(string, ...any)) (*Site, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
 	var missing []string
 	get := func(name string) string {
 		value := os.Getenv(name)
