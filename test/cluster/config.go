@@ -37,16 +37,16 @@ type values struct {
 }
 
 const (
-	bridge          = "cni0"
-	serviceNetwork  = "10.96.0.0/16"
-	firstServiceIP  = "10.96.0.1" // the API server's, by Kubernetes' rule
-	dnsIP           = "10.96.0.10"
-	nodeName        = "node"
-	giteaUser       = "gitea" // on this machine
-	giteaAdmin      = "lockstep"
-	giteaDir        = "/var/lib/lockstep-gitea"
-	pipelineSpace   = "tekton-pipelines"
-	cgroupNamespace = "k8s.io" // containerd's name for what the kubelet starts
+	bridge         = "cni0"
+	serviceNetwork = "10.96.0.0/16"
+	firstServiceIP = "10.96.0.1" // the API server's, by Kubernetes' rule
+	dnsIP          = "10.96.0.10"
+	nodeName       = "node"
+	giteaUser      = "gitea" // on this machine
+	giteaAdmin     = "lockstep"
+	giteaDir       = "/var/lib/lockstep-gitea"
+	pipelineSpace  = "tekton-pipelines"
+	containerSpace = "k8s.io" // containerd's name for what the kubelet starts
 )
 
 func (f full) values() values {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/lockfile"
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/pki"
@@ -64,12 +65,17 @@ func serverEnvironment() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=" + os.Getenv("HOME")}
 }
 
+// portLimit is how long a port may take to become free.
+const portLimit = 5 * time.Second
+
 // ensure starts a server of ours if it does not run. Its ports must be free then: what listens there would answer in
 // its place.
 func (p profile) ensure(ctx context.Context, s process.Spec, ports ...int) error {
 	if p.table.PID(s.Name) == 0 {
 		for _, port := range ports {
-			if err := portFree(port); err != nil {
+			// A server of ours that was killed a moment ago may still be letting go of it.
+			free := func(context.Context) error { return portFree(port) }
+			if err := p.table.Await(ctx, portLimit, fmt.Sprintf("port %d", port), free); err != nil {
 				return fmt.Errorf("start %s: %w", s.Name, err)
 			}
 		}
