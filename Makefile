@@ -1,6 +1,8 @@
 # Every target is a short command that can be typed by hand; `make help` lists them.
 SHELL := /bin/bash -o pipefail
 export CGO_ENABLED := 0
+# The programs are built so for images; the same flag everywhere lets tests and images share what was compiled.
+export GOFLAGS := -trimpath
 export KO_CONFIG_PATH := $(CURDIR)/ko.yaml
 
 CLUSTER := cd test/cluster && go run .
@@ -23,6 +25,8 @@ test: ## all tests that need neither root nor a full cluster
 	$(CLUSTER) light up
 	go test -timeout 40m ./...
 	cd test/cluster && go test -timeout 20m ./...
+	cd examples/user-service && go test ./...
+	cd examples/billing-service && go test ./...
 
 .PHONY: e2e
 e2e: ## the pipelines on a real cluster on this machine (Debian, root)

@@ -187,6 +187,16 @@ func (l *Lease) annotate(lease *coordination.Lease) {
 	}
 }
 
+// NoteLease adds notes to a lease that the holder has. ErrLeaseLost when it is
+// not the holder's.
+func (c *Client) NoteLease(ctx context.Context, name, holder string, notes map[string]string) error {
+	return c.change(ctx, name, holder, func(lease *coordination.Lease) {
+		for key, value := range notes {
+			metav1.SetMetaDataAnnotation(&lease.ObjectMeta, notesPrefix+key, value)
+		}
+	})
+}
+
 // EndLease ends a lease that the holder has. The object stays, without a
 // holder. ErrLeaseLost when it is not the holder's.
 func (c *Client) EndLease(ctx context.Context, name, holder string) error {

@@ -54,11 +54,12 @@ func record(ctx context.Context, c *config) error {
 	return errors.Join(written, err)
 }
 
-// complete takes what is not given from what helm-apply noted on the lease: a
-// pipeline cannot hand on the results of a task that failed in the middle.
+// complete takes what is not given from what helm-apply and verify noted on the
+// lease: a pipeline cannot hand on the results of a task that failed in the middle.
 func (c *config) complete(notes map[string]string) {
 	c.Commit = cmp.Or(c.Commit, notes["commit"])
 	c.Deployment = cmp.Or(c.Deployment, notes["deployment"])
+	c.Verified = cmp.Or(c.Verified, notes["verification"])
 	c.Reason = cmp.Or(c.Reason, notes["reason"])
 }
 

@@ -4,8 +4,13 @@ package main
 
 import (
 	"context"
+	"errors"
+	"log/slog"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/release"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -14,6 +19,7 @@ type config struct {
 	Release    string        `param:"release" required:"true" desc:"Name of the Helm release. Example: staging"`
 	Namespace  string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
 	Deployment string        `param:"deployment" desc:"Outcome of helm-apply: after superseded there is nothing to verify. Example: deployed"`
+	Run        string        `param:"run" desc:"Who deploys: the holder of the lease, the same as for helm-apply and record. With it, the outcome is noted on the lease, where record finds it. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
 	Timeout    time.Duration `param:"timeout" default:"10m" desc:"How long everything together may take to become healthy, and again each Helm test. Example: 10m"`
 	CrashLimit int           `param:"crash-limit" default:"3" desc:"How often a container of the new template may restart before that counts as a failure. Example: 3"`
 	Grace      time.Duration `param:"grace" default:"1m" desc:"How long a pod may be unschedulable, or a registry out of reach, before that counts as a failure. Example: 1m"`
@@ -39,10 +45,35 @@ func run(ctx context.Context, c *config) error {
 		c.Outcome = "superseded"
 		return nil
 	}
-	c.Outcome = "failed"
-	if err := verify(ctx, c); err != nil {
+	client, err := cluster.Connect(ctx, c.Namespace)
+	if err != nil {
 		return err
 	}
 	c.Outcome = "verified"
-	return nil
+	if err = verify(ctx, c, client); err != nil {
+		c.Outcome = "failed"
+	}
+	return errors.Join(err, note(ctx, c, client, err))
+}
+
+// note leaves the outcome on the lease: record runs also when this program's
+// task failed, and then gets no results of it.
+func note(ctx context.Context, c *config, client *cluster.Client, failure error) error {
+	if c.Run == "" {
+		return nil
+	}
+	client, err := client.Detached()
+	if err != nil {
+		return err
+	}
+	notes := map[string]string{"verification": c.Outcome}
+	if failure != nil {
+		notes["reason"] = fault.Of(failure).Reason
+	}
+	err = client.NoteLease(context.WithoutCancel(ctx), release.LeaseName(c.Release), c.Run, notes)
+	if errors.Is(err, cluster.ErrLeaseLost) {
+		slog.InfoContext(ctx, "this run holds no lease to note the outcome on", "run", c.Run)
+		return nil
+	}
+	return err
 }

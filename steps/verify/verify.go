@@ -21,11 +21,7 @@ import (
 
 // verify checks from the cheapest to the dearest: what was deployed, whether
 // it became healthy, whether it is still as deployed, whether its tests pass.
-func verify(ctx context.Context, c *config) error {
-	client, err := cluster.Connect(ctx, c.Namespace)
-	if err != nil {
-		return err
-	}
+func verify(ctx context.Context, c *config, client *cluster.Client) error {
 	rel, err := release.Open(client, c.Release)
 	if err != nil {
 		return err

@@ -77,7 +77,8 @@ func build() task {
 		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, dockerConfig},
 		steps: []use{
 			{
-				program: "clone", expose: []string{"url", "revision"},
+				// Enough history for next-version to see which commits before this one wait for a number.
+				program: "clone", expose: []string{"url", "revision", "depth"}, fallbacks: map[string]string{"depth": "21"},
 				with:       map[string]string{"deleteExisting": "true"},
 				workspaces: gitAccess(map[string]string{"output": repository}),
 				results:    []string{"url", "commit"},
@@ -192,13 +193,13 @@ func deploy() task {
 			{
 				program: "helm-apply", expose: []string{"url", "branch", "path", "release", "namespace", "values", "timeout", "run"},
 				with:       map[string]string{"keep-lease": "$(params.keep-lease)", "insecure": "$(params.insecure-registries)"},
-				workspaces: map[string]string{"source": repository, "dockerconfig": "dockerconfig", "basic-auth": "basic-auth", "ssh-directory": "ssh-directory"},
+				workspaces: gitAccess(map[string]string{"source": repository, "dockerconfig": "dockerconfig"}),
 				results:    []string{"outcome", "commit", "revision"},
 			},
 			{
-				program: "verify", expose: []string{"release", "namespace", "path", "crash-limit", "skip-tests"}, exposeAs: map[string]string{"timeout": "verify-timeout"},
+				program: "verify", expose: []string{"release", "namespace", "path", "crash-limit", "skip-tests", "run"}, exposeAs: map[string]string{"timeout": "verify-timeout"},
 				with:       map[string]string{"deployment": "$(steps.helm-apply.results.outcome)", "insecure": "$(params.insecure-registries)"},
-				workspaces: map[string]string{"source": repository, "dockerconfig": "dockerconfig"},
+				workspaces: map[string]string{"source": repository, "dockerconfig": "dockerconfig", "ssl-ca-directory": "ssl-ca-directory"},
 				resultsAs:  map[string]string{"outcome": "verification"},
 			},
 		},

@@ -2,10 +2,15 @@ package site
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 )
 
@@ -33,7 +38,76 @@ func (s *Site) Install(ctx context.Context) error {
 // resolved is where the Tasks lie with their images built and pushed.
 func (s *Site) resolved() string { return filepath.Join(s.Root, ".build", "tasks.yaml") }
 
+// resolveTasks builds and pushes the programs, unless that was done for the
+// same sources and the registry still has the images: linking ten programs
+// takes a minute even when everything is compiled.
 func (s *Site) resolveTasks(ctx context.Context) error {
+	key, err := s.sourceKey()
+	if err != nil {
+		return err
+	}
+	stamp := filepath.Join(s.Root, ".build", "tasks.key")
+	if last, err := os.ReadFile(stamp); err == nil && string(last) == key && s.imagesPresent(ctx) {
+		s.Log("nothing changed since they were pushed")
+		return nil
+	}
+	if err := s.koResolve(ctx); err != nil {
+		return err
+	}
+	return os.WriteFile(stamp, []byte(key), 0o644)
+}
+
+// sourceKey stands for everything that the images and the Tasks are made from.
+func (s *Site) sourceKey() (string, error) {
+	sum := sha256.New()
+	fmt.Fprintln(sum, s.Registry, s.StaticBase, runtime.Version())
+	for _, top := range []string{"go.mod", "go.sum", "ko.yaml", "internal", "steps", "tasks"} {
+		err := filepath.WalkDir(filepath.Join(s.Root, top), func(path string, d fs.DirEntry, err error) error {
+			if err != nil || d.IsDir() {
+				return err
+			}
+			text, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			fmt.Fprintf(sum, "%s %d\n%s", path, len(text), text)
+			return nil
+		})
+		if err != nil {
+			return "", err
+		}
+	}
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+var imageLine = regexp.MustCompile(`(?m)^\s*image: ([^/\s]+)/(\S+)@(sha256:[0-9a-f]{64})$`)
+
+// imagesPresent asks the registry for every image that the resolved Tasks name.
+func (s *Site) imagesPresent(ctx context.Context) bool {
+	text, err := os.ReadFile(s.resolved())
+	if err != nil {
+		return false
+	}
+	images := imageLine.FindAllStringSubmatch(string(text), -1)
+	for _, image := range images {
+		req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+image[1]+"/v2/"+image[2]+"/manifests/"+image[3], nil)
+		if err != nil {
+			return false
+		}
+		req.Header.Set("Accept", "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return false
+		}
+		resp.Body.Close()
+		if resp.StatusCode != http.StatusOK {
+			return false
+		}
+	}
+	return len(images) > 0
+}
+
+func (s *Site) koResolve(ctx context.Context) error {
 	sources, err := filepath.Glob(filepath.Join(s.Root, "tasks", "*", "*.yaml"))
 	if err != nil || len(sources) == 0 {
 		return fmt.Errorf("no Tasks below %s/tasks: %v", s.Root, err)

@@ -158,6 +158,9 @@ func (s *Site) FirstDeployment(ctx context.Context, tell StepTold) (Run, error) 
 	}); err != nil {
 		return first, err
 	}
+	if ended, _ := first.Finished(); ended {
+		return first, nil // of an earlier time
+	}
 	return s.Finish(ctx, first, tell)
 }
 

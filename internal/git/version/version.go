@@ -47,6 +47,10 @@ type Number struct {
 // released, gets it again; otherwise the next free one is taken by creating
 // its ref, which only one of all builds can do: the others go on to the next
 // number, until ctx ends.
+//
+// The commits before it that have no number yet get theirs with it, as far as
+// the local history tells: their builds may be under way, and a later commit
+// must have the higher number, whichever build comes here first.
 func Reserve(ctx context.Context, remote *git.Remote, repo *git.Repository, commit git.Hash, o Options) (Number, error) {
 	least, err := o.check()
 	if err != nil {
@@ -60,19 +64,64 @@ func Reserve(ctx context.Context, remote *git.Remote, repo *git.Repository, comm
 		if own, ok := known.of(commit); ok {
 			return known.number(own, o.Prefix), nil
 		}
-		next := known.next(o.Bump, least)
-		err = remote.Push(ctx, repo, git.Update{Ref: reserved + o.Prefix + next.String(), Old: git.Zero, New: commit})
+		updates, own, err := known.take(repo, commit, o, least)
+		if err != nil {
+			return Number{}, err
+		}
+		err = remote.Push(ctx, repo, updates...)
 		if err == nil {
-			return known.number(next, o.Prefix), nil
+			return known.number(own, o.Prefix), nil
 		}
 		if !errors.Is(err, git.ErrMoved) {
-			return Number{}, fmt.Errorf("reserve version %s: %w", next, err)
+			return Number{}, fmt.Errorf("reserve version %s: %w", own, err)
 		}
-		slog.DebugContext(ctx, "another build was faster", "version", next, "attempt", attempt)
+		slog.DebugContext(ctx, "another build was faster", "version", own, "attempt", attempt)
 		if err := pause(ctx, attempt); err != nil {
 			return Number{}, fmt.Errorf("reserve a version, %d attempts: %w", attempt, err)
 		}
 	}
+}
+
+// take plans the refs that give a commit, and those waiting before it, the next
+// numbers; own is the commit's.
+func (n numbers) take(repo *git.Repository, commit git.Hash, o Options, least *semver.Version) (updates []git.Update, own *semver.Version, err error) {
+	waiting, err := n.waiting(repo, commit)
+	if err != nil {
+		return nil, nil, err
+	}
+	own = n.next(o.Bump, least)
+	for _, before := range waiting {
+		updates = append(updates, git.Update{Ref: reserved + o.Prefix + own.String(), Old: git.Zero, New: before})
+		own = raise(own, o.Bump)
+	}
+	return append(updates, git.Update{Ref: reserved + o.Prefix + own.String(), Old: git.Zero, New: commit}), own, nil
+}
+
+// maxWaiting bounds how many commits one build numbers besides its own.
+const maxWaiting = 20
+
+// waiting lists the commits without a number between the commit and the nearest
+// one before it that has one, oldest first. Where that one is further away than
+// the local history or maxWaiting reach, there are none: they are old, and
+// nobody builds them now.
+func (n numbers) waiting(repo *git.Repository, commit git.Hash) ([]git.Hash, error) {
+	var waiting []git.Hash
+	found := false
+	err := repo.Log(commit, func(c git.CommitInfo) bool {
+		if c.Hash == commit {
+			return true
+		}
+		if _, found = n.of(c.Hash); found {
+			return false
+		}
+		waiting = append(waiting, c.Hash)
+		return len(waiting) <= maxWaiting
+	})
+	if err != nil || !found {
+		return nil, err
+	}
+	slices.Reverse(waiting)
+	return waiting, nil
 }
 
 // pause keeps many builds from asking in step with each other.
@@ -145,18 +194,22 @@ func (n numbers) next(bump string, least *semver.Version) *semver.Version {
 	if len(n) == 0 {
 		return least
 	}
-	highest := n[len(n)-1].version
+	next := raise(n[len(n)-1].version, bump)
+	if next.LessThan(least) {
+		return least
+	}
+	return next
+}
+
+func raise(v *semver.Version, bump string) *semver.Version {
 	var next semver.Version
 	switch bump {
 	case "major":
-		next = highest.IncMajor()
+		next = v.IncMajor()
 	case "minor":
-		next = highest.IncMinor()
+		next = v.IncMinor()
 	default:
-		next = highest.IncPatch()
-	}
-	if next.LessThan(least) {
-		return least
+		next = v.IncPatch()
 	}
 	return &next
 }

@@ -76,3 +76,50 @@ func TestAReservationWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 		t.Errorf("got %s", n.Tag)
 	}
 }
+
+// TestALaterCommitHasTheHigherNumber: of builds that were started at once, the
+// one of the last commit may come first.
+func TestALaterCommitHasTheHigherNumber(t *testing.T) {
+	s := gittest.NewServer(t)
+	repo := s.Create("app", gittest.Files{"a": "0"})
+	first, err := reserve(t, repo.URL, git.Hash(repo.Head("main")))
+	ok(t, err)
+	var hashes []git.Hash
+	for _, content := range []string{"1", "2", "3"} {
+		hashes = append(hashes, git.Hash(repo.Commit(content, gittest.Files{"a": content})))
+	}
+	got := map[int]string{}
+	for _, i := range []int{2, 0, 1} {
+		n, err := reserveWithHistory(t, repo.URL, hashes[i])
+		ok(t, err)
+		got[i] = n.Tag
+	}
+	if first.Tag != "v0.0.1" || got[0] != "v0.0.2" || got[1] != "v0.0.3" || got[2] != "v0.0.4" {
+		t.Errorf("numbers %s, then %v: not in the order of the commits", first.Tag, got)
+	}
+}
+
+// TestOldCommitsGetNoNumbers: a repository whose history was never numbered
+// starts with its newest commit.
+func TestOldCommitsGetNoNumbers(t *testing.T) {
+	s := gittest.NewServer(t)
+	repo := s.Create("app", gittest.Files{"a": "0"})
+	repo.Commit("1", gittest.Files{"a": "1"})
+	n, err := reserveWithHistory(t, repo.URL, git.Hash(repo.Commit("2", gittest.Files{"a": "2"})))
+	ok(t, err)
+	if n.Tag != "v0.0.1" {
+		t.Errorf("got %s", n.Tag)
+	}
+}
+
+func reserveWithHistory(t *testing.T, url string, commit git.Hash) (version.Number, error) {
+	r, err := git.NewRemote(url, git.Access{RetryFor: time.Minute})
+	if err != nil {
+		return version.Number{}, err
+	}
+	repo := git.NewMemory()
+	if err := r.Fetch(t.Context(), repo, git.Ref{Hash: commit}, 20); err != nil {
+		return version.Number{}, err
+	}
+	return version.Reserve(t.Context(), r, repo, commit, version.Options{Prefix: "v", Bump: "patch"})
+}
