@@ -8,11 +8,18 @@ import (
 	"time"
 )
 
+// xlReport is the report of a run with --xl.
+const xlReport = "RESULTS-XL.md"
+
 // write puts the report and the plots into dir.
 func (r *results) write(dir string) error {
-	for name, text := range map[string]string{
+	files := map[string]string{
 		"RESULTS.md": r.markdown(), "promotion.svg": r.promotionPlot(), "contention.svg": r.contentionPlot(), "weight.svg": r.weightPlot(),
-	} {
+	}
+	if r.Plan.XL {
+		files = map[string]string{xlReport: r.markdown()}
+	}
+	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			return err
 		}
@@ -43,7 +50,7 @@ func (r *results) markdown() string {
 	var p page
 	p.line("# Results")
 	p.line("")
-	p.line("Written by `make bench`, whole, in %s; nothing here is written by hand. [README.md](README.md) says how it is measured.", r.Took.Round(time.Second))
+	p.line("Written whole by the program in this folder, after %s of measuring; nothing here is written by hand. [README.md](README.md) says how.", r.Took.Round(time.Second))
 	m := r.Machine
 	p.head("machine", "")
 	p.row("processor", fmt.Sprintf("%d × %s", m.Processors, m.Processor))
@@ -53,19 +60,28 @@ func (r *results) markdown() string {
 	p.row("load (1, 5, 15 min)", m.LoadBefore+" before, "+m.LoadAfter+" after")
 	r.targets(&p)
 	r.promotionTables(&p)
-	r.contentionTable(&p)
-	r.weightTable(&p)
+	if !r.Plan.XL {
+		p.line("\nXL, the repository of 840,000 commits, is not part of this run: [%s](%s) has it, when `go run ./bench --xl` was run.", xlReport, xlReport)
+		r.contentionTable(&p)
+		r.weightTable(&p)
+	}
 	return p.String()
 }
 
 func (r *results) promotionTables(p *page) {
 	p.line("\n## B1: one promotion, first process started → last one ended")
-	p.line("\n![median time by round trip](promotion.svg)\n")
+	if !r.Plan.XL {
+		p.line("\n![median time by round trip](promotion.svg)")
+	}
+	p.line("")
 	p.line("%d warm-ups, then %d runs each in turn (n). Memory is the peak of the largest process; bytes include HTTP headers. A run that left", r.Plan.Warmups, r.Plan.Runs)
 	p.line("another tree, or another parent, is counted as wrong and is in no number. × is the ratio of the medians to `%s`.", anchor)
 	p.line("")
 	for _, c := range single() {
 		p.line("- **%s**: %s.", c.Name, c.How)
+	}
+	if r.Plan.XL {
+		p.line("- Whoever transfers all of XL is measured once.")
 	}
 	for _, result := range r.Promotions {
 		f := result.Fixture
@@ -74,9 +90,6 @@ func (r *results) promotionTables(p *page) {
 		for _, s := range result.Series {
 			p.row(promotionCells(s, result.median(anchor))...)
 		}
-	}
-	if !r.Plan.XL {
-		p.line("\nXL (840,000 commits) was not run; `go run ./bench --xl` does.")
 	}
 }
 
