@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -13,15 +14,24 @@ import (
 )
 
 // HasTests reports whether the revision's chart brings Helm tests along.
-func (v *Revision) HasTests() bool {
+func (v *Revision) HasTests() bool { return len(v.tests()) > 0 }
+
+// Tested reports whether all Helm tests of this revision have run and passed,
+// as the release itself remembers.
+func (v *Revision) Tested() bool {
+	return !slices.ContainsFunc(v.tests(), func(hook *helm.Hook) bool {
+		return hook.LastRun.Phase != helm.HookPhaseSucceeded
+	})
+}
+
+func (v *Revision) tests() []*helm.Hook {
+	var tests []*helm.Hook
 	for _, hook := range v.record.Hooks {
-		for _, event := range hook.Events {
-			if event == helm.HookTest {
-				return true
-			}
+		if slices.Contains(hook.Events, helm.HookTest) {
+			tests = append(tests, hook)
 		}
 	}
-	return false
+	return tests
 }
 
 // Test runs the Helm tests of the newest revision, as `helm test` does, and

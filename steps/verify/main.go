@@ -18,7 +18,7 @@ type config struct {
 	Path       string        `param:"path" default:"." desc:"Folder of Chart.yaml in the workspace. Example: charts/staging"`
 	Release    string        `param:"release" required:"true" desc:"Name of the Helm release. Example: staging"`
 	Namespace  string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
-	Deployment string        `param:"deployment" desc:"Outcome of helm-apply: after superseded there is nothing to verify. Example: deployed"`
+	Deployment string        `param:"deployment" desc:"Outcome of helm-apply: after superseded there is nothing to verify; after unchanged, tests that passed before do not run again. Example: deployed"`
 	Run        string        `param:"run" desc:"Who deploys: the holder of the lease, the same as for helm-apply and record. With it, the outcome is noted on the lease, where record finds it. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
 	Timeout    time.Duration `param:"timeout" default:"10m" desc:"How long everything together may take to become healthy, and again each Helm test. Example: 10m"`
 	CrashLimit int           `param:"crash-limit" default:"3" desc:"How often a container of the new template may restart before that counts as a failure. Example: 3"`
