@@ -60,8 +60,9 @@ func run(ctx context.Context, out io.Writer) error {
 	if err := s.Install(ctx); err != nil {
 		return err
 	}
-	if err := follow(st, s.Logs)(s.FirstDeployment(ctx, st.step)); err != nil {
-		return err
+	st.tell("wait until staging is deployed")
+	if err := follow(st, s.Logs)(s.Settled(ctx)); err != nil {
+		return fmt.Errorf("staging is not deployed: %w\nmend its repository, %s, or start anew: cd test/cluster && go run . full clean", err, s.RepositoryURL(s.EnvironmentRepository()))
 	}
 	return pushAndFollow(ctx, st, s)
 }

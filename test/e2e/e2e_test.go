@@ -45,10 +45,13 @@ func setUp(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	if err := s.Reset(ctx); err != nil {
+		return 0, err
+	}
 	if err := s.Install(ctx); err != nil {
 		return 0, err
 	}
-	first, err := s.FirstDeployment(ctx, nil)
+	first, err := s.Settled(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -214,18 +217,7 @@ func settle(t *testing.T, ctx context.Context) {
 	if _, err := shared.RunOf(ctx, shared.RunNamespace(), tip); err != nil {
 		t.Fatal(err)
 	}
-	if err := site.Until(ctx, "the runs in "+shared.RunNamespace(), func(ctx context.Context) (bool, error) {
-		runs, err := shared.Runs(ctx, shared.RunNamespace())
-		if err != nil {
-			return false, err
-		}
-		for _, r := range runs {
-			if ended, _ := r.Finished(); !ended {
-				return false, nil
-			}
-		}
-		return true, nil
-	}); err != nil {
+	if _, err := shared.Settled(ctx); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -90,17 +90,8 @@ func (s *Site) imagesPresent(ctx context.Context) bool {
 	}
 	images := imageLine.FindAllStringSubmatch(string(text), -1)
 	for _, image := range images {
-		req, err := http.NewRequestWithContext(ctx, http.MethodHead, "http://"+image[1]+"/v2/"+image[2]+"/manifests/"+image[3], nil)
-		if err != nil {
-			return false
-		}
-		req.Header.Set("Accept", "application/vnd.docker.distribution.manifest.v2+json, application/vnd.oci.image.manifest.v1+json")
-		resp, err := http.DefaultClient.Do(req)
-		if err != nil {
-			return false
-		}
-		resp.Body.Close()
-		if resp.StatusCode != http.StatusOK {
+		digest, err := s.request(ctx, http.MethodHead, "http://"+image[1]+"/v2/"+image[2]+"/manifests/"+image[3])
+		if err != nil || digest == "" {
 			return false
 		}
 	}

@@ -146,22 +146,21 @@ func (s *Site) seedEnvironment(ctx context.Context) error {
 	})
 }
 
-// FirstDeployment waits until the environment's first commit is deployed.
-func (s *Site) FirstDeployment(ctx context.Context, tell StepTold) (Run, error) {
-	var first Run
-	if err := Until(ctx, "the first run in "+s.RunNamespace(), func(ctx context.Context) (bool, error) {
+// Settled waits until the environment was deployed at least once and none of
+// its runs is under way, and returns the newest run.
+func (s *Site) Settled(ctx context.Context) (Run, error) {
+	var newest Run
+	err := Until(ctx, "the runs in "+s.RunNamespace(), func(ctx context.Context) (bool, error) {
 		runs, err := s.Runs(ctx, s.RunNamespace())
-		if len(runs) > 0 {
-			first = runs[0]
+		for _, r := range runs {
+			if ended, _ := r.Finished(); !ended {
+				return false, nil
+			}
+			newest = r
 		}
 		return len(runs) > 0, err
-	}); err != nil {
-		return first, err
-	}
-	if ended, _ := first.Finished(); ended {
-		return first, nil // of an earlier time
-	}
-	return s.Finish(ctx, first, tell)
+	})
+	return newest, err
 }
 
 // useRegistry lets the environment in dir take its charts from this site's
