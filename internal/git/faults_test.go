@@ -485,3 +485,25 @@ func TestRow46_NoSecretInErrorsURLsOrFiles(t *testing.T) {
 		}
 	}
 }
+
+// Of several refs, somebody else makes one as we would have, while our push is
+// on its way: no refusal, the others are still to be made.
+func TestRow06_SomebodyMadeOneOfSeveralRefs(t *testing.T) {
+	s := gittest.NewServer(t)
+	repo := s.Create("app", gittest.Files{"a": "1"})
+	first := repo.Head("main")
+	second := repo.Commit("second", gittest.Files{"a": "2"})
+	r := remote(t, repo.URL)
+	mem := git.NewMemory()
+	ok(t, r.Fetch(t.Context(), mem, git.Ref{Hash: git.Hash(second)}, 5))
+	s.Before(func(_ http.ResponseWriter, req *http.Request) bool {
+		if gittest.IsPush(req) {
+			repo.Git("update-ref", "refs/numbers/1", first)
+		}
+		return false
+	})
+	ok(t, r.Push(t.Context(), mem,
+		git.Update{Ref: "refs/numbers/1", Old: git.Zero, New: git.Hash(first)},
+		git.Update{Ref: "refs/numbers/2", Old: git.Zero, New: git.Hash(second)}))
+	same(t, strings.TrimSpace(repo.Git("rev-parse", "refs/numbers/2")), second)
+}

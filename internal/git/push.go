@@ -100,7 +100,7 @@ func (p *push) attempt(ctx context.Context) error {
 		return p.afterLoss(ctx, err)
 	}
 	if why := refusal(report, todo); why != nil {
-		return p.afterRefusal(ctx, why)
+		return p.afterRefusal(ctx, why, len(todo))
 	}
 	return nil
 }
@@ -178,14 +178,19 @@ func (p *push) afterLoss(ctx context.Context, lost error) error {
 	return lost
 }
 
-// afterRefusal tells a race from a refusal.
-func (p *push) afterRefusal(ctx context.Context, why error) error {
+// afterRefusal tells a race from a refusal of so many updates. Where others made
+// some of them meanwhile, the same ones, an atomic push was refused for those:
+// the rest is tried again, and it gets less each time.
+func (p *push) afterRefusal(ctx context.Context, why error, refused int) error {
 	todo, err := p.reread(ctx)
 	if err != nil {
 		return err
 	}
 	if len(todo) == 0 {
 		return nil
+	}
+	if len(todo) < refused {
+		return p.attempt(ctx)
 	}
 	return fault.Refused("PushRejected", fmt.Errorf("%w: %w", ErrRefused, why),
 		"The ref has not moved: the host does not want this change. Check branch protection, hooks and the account's rights.")

@@ -99,6 +99,33 @@ func TestALaterCommitHasTheHigherNumber(t *testing.T) {
 	}
 }
 
+// TestBuildsAtOnceKeepTheOrderOfCommits: each numbers the others as well.
+func TestBuildsAtOnceKeepTheOrderOfCommits(t *testing.T) {
+	s := gittest.NewServer(t)
+	repo := s.Create("app", gittest.Files{"a": "0"})
+	_, err := reserve(t, repo.URL, git.Hash(repo.Head("main")))
+	ok(t, err)
+	tags := make([]string, 6)
+	hashes := make([]git.Hash, len(tags))
+	for i := range tags {
+		hashes[i] = git.Hash(repo.Commit(fmt.Sprint(i), gittest.Files{"a": fmt.Sprint("n", i)}))
+	}
+	var all sync.WaitGroup
+	for i := range tags {
+		all.Go(func() {
+			n, err := reserveWithHistory(t, repo.URL, hashes[i])
+			if err != nil {
+				t.Error(err)
+			}
+			tags[i] = n.Tag
+		})
+	}
+	all.Wait()
+	if want := []string{"v0.0.2", "v0.0.3", "v0.0.4", "v0.0.5", "v0.0.6", "v0.0.7"}; !slices.Equal(tags, want) {
+		t.Errorf("got %v, want %v", tags, want)
+	}
+}
+
 // TestOldCommitsGetNoNumbers: a repository whose history was never numbered
 // starts with its newest commit.
 func TestOldCommitsGetNoNumbers(t *testing.T) {
