@@ -137,20 +137,38 @@ func (f full) startNode(ctx context.Context, client *kube.Client) error {
 		return err
 	}
 	kubelet.Files = []string{f.path("kubelet.yaml")}
-	if err := f.ensure(ctx, kubelet, 10248, 10250); err != nil {
-		return err
-	}
 	if err := f.ensureOurs(ctx, "kube-proxy", "--kubeconfig=kube-proxy.conf", "--hostname-override="+nodeName,
 		"--proxy-mode=iptables", "--cluster-cidr="+f.values().PodNetwork,
 		// Changing the machine's table of connections needs more rights than a virtual machine may give.
 		"--conntrack-max-per-core=0"); err != nil {
 		return err
 	}
-	if err := f.table.Await(ctx, startLimit, "the kubelet", kubeletHealthy, "kubelet"); err != nil {
+	if err := f.startKubelet(ctx, kubelet); err != nil {
 		return err
 	}
 	ready := func(ctx context.Context) error { return client.NodeReady(ctx, nodeName) }
 	return f.table.Await(ctx, startLimit, "the node", ready, "kubelet", "containerd", "kube-apiserver")
+}
+
+// startKubelet starts the kubelet, and again when it ends by itself: containerd answers before the part of it that
+// the kubelet needs does, above all when it has containers of an earlier time to look after, and the kubelet asks once.
+func (f full) startKubelet(ctx context.Context, kubelet process.Spec) error {
+	deadline := time.Now().Add(startLimit)
+	for {
+		err := f.ensure(ctx, kubelet, 10248, 10250)
+		if err == nil {
+			err = f.table.Await(ctx, time.Until(deadline), "the kubelet", kubeletHealthy, "kubelet")
+		}
+		if !errors.Is(err, process.ErrDied) || f.table.PID("containerd") == 0 || time.Now().After(deadline) {
+			return err
+		}
+		f.log.Printf("the kubelet ended by itself: starting it again")
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // kubeletHealthy asks the kubelet itself: after a restart the node's own word may be an hour old.
