@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
@@ -58,7 +56,7 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	dir, err := c.folder()
+	dir, err := chart.Inside(c.Source, c.Path)
 	if err != nil {
 		return err
 	}
@@ -102,23 +100,6 @@ func (c *config) options() (chart.PackageOptions, error) {
 		options.Values = c.setImage
 	}
 	return options, err
-}
-
-// folder is the chart's folder, which lies in the workspace and nowhere else:
-// not above it, and not behind a link.
-func (c *config) folder() (string, error) {
-	root, err := os.OpenRoot(c.Source)
-	if err != nil {
-		return "", fault.Usage("NotAChart", err, "")
-	}
-	defer root.Close()
-	if !filepath.IsLocal(c.Path) {
-		return "", fault.Refused("PathRefused", fmt.Errorf("path %q leaves the workspace", c.Path), "Example: charts/user-service")
-	}
-	if _, err := root.Stat(c.Path); err != nil && !os.IsNotExist(err) {
-		return "", fault.Refused("PathRefused", fmt.Errorf("path %q: %w", c.Path, err), "")
-	}
-	return filepath.Join(c.Source, c.Path), nil
 }
 
 // setImage writes the image into the text of values.yaml.

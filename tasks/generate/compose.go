@@ -16,7 +16,6 @@ type task struct {
 	params             []param // the Task's own, besides those that uses expose
 	workspaces         []workspace
 	steps              []use
-	samples            bool
 }
 
 type param struct{ name, fallback, about string }
