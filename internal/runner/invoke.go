@@ -1,0 +1,144 @@
+package runner
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+)
+
+// shebang is what Tekton puts in front of a script that names no interpreter.
+const shebang = "#!/bin/sh\nset -e\n"
+
+// invocation fills in what is known only when a step starts: variables, results
+// of earlier steps, the script's file.
+func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (invocation, error) {
+	call := invocation{image: s.Image, dir: s.WorkingDir, mounts: p.mounts}
+	own, err := p.runner.Catalog.environment(s)
+	if err != nil {
+		return call, err
+	}
+	if s.Script != "" {
+		path, err := p.writeScript(i, s.Script)
+		if err != nil {
+			return call, err
+		}
+		if h == inContainer {
+			path = filepath.Join(tektonRoot, "scripts", filepath.Base(path))
+		}
+		call.command = []string{path}
+	} else if call.command, err = results.words(expandAll(s.Command, own.values)); err != nil {
+		return call, err
+	}
+	if call.args, err = results.words(expandAll(s.Args, own.values)); err != nil {
+		return call, err
+	}
+	vars := &variables{}
+	if h != inContainer {
+		p.hostVariables(vars)
+		if call.dir, err = p.workingDir(s.WorkingDir); err != nil {
+			return call, err
+		}
+	}
+	for _, v := range p.runner.Environment {
+		name, value, _ := strings.Cut(v, "=")
+		vars.set(name, value)
+	}
+	for _, name := range own.names {
+		value, err := results.text(own.values[name])
+		if err != nil {
+			return call, err
+		}
+		vars.set(name, value)
+	}
+	call.env = vars.list()
+	return call, p.copyCredentials()
+}
+
+func expandAll(words []string, values map[string]string) []string {
+	out := make([]string, len(words))
+	for i, word := range words {
+		out[i] = expand(word, values)
+	}
+	return out
+}
+
+// hostVariables are what a step outside a container starts with: a home and a
+// temporary folder of its own, and nothing of the caller's but where programs
+// are.
+func (p *pod) hostVariables(v *variables) {
+	v.set("PATH", os.Getenv("PATH"))
+	v.set("HOME", filepath.Join(p.dir, "tekton", "home"))
+	v.set("TMPDIR", filepath.Join(p.dir, "tekton", "home"))
+	v.set("LANG", "C.UTF-8")
+}
+
+// workingDir is the step's, made if it is missing, as Tekton does; without one
+// it is the pod's /workspace.
+func (p *pod) workingDir(dir string) (string, error) {
+	base := filepath.Join(p.dir, "workspace")
+	if dir == "" {
+		return base, nil
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(base, dir)
+	}
+	return dir, os.MkdirAll(dir, 0o755)
+}
+
+func (p *pod) writeScript(i int, script string) (string, error) {
+	if !strings.HasPrefix(strings.TrimSpace(script), "#!") {
+		script = shebang + script
+	}
+	path := filepath.Join(p.dir, "tekton", "scripts", fmt.Sprintf("script-%d", i))
+	return path, os.WriteFile(path, []byte(strings.TrimLeft(script, " \t\r\n")), 0o755) //nolint:gosec // it is run
+}
+
+// copyCredentials gives each step a fresh copy, as Tekton does: a step that
+// changes them changes nothing for the next one. Programs look for them at home.
+func (p *pod) copyCredentials() error {
+	target := filepath.Join(p.dir, "tekton", "creds")
+	if err := os.RemoveAll(target); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(target, 0o700); err != nil || p.runner.Credentials == "" {
+		return err
+	}
+	for _, name := range []string{".git-credentials", ".gitconfig", ".ssh", ".docker"} {
+		source := filepath.Join(p.runner.Credentials, name)
+		if _, err := os.Stat(source); os.IsNotExist(err) {
+			continue
+		}
+		for _, dir := range []string{target, filepath.Join(p.dir, "tekton", "home")} {
+			if err := copyTree(source, filepath.Join(dir, name)); err != nil {
+				return fmt.Errorf("credentials: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// copyTree copies a file or folder for its owner's eyes only: SSH refuses keys
+// that others can read.
+func copyTree(from, to string) error {
+	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		inside, err := filepath.Rel(from, path)
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			return os.MkdirAll(filepath.Join(to, inside), 0o700)
+		}
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return os.WriteFile(filepath.Join(to, inside), content, 0o600)
+	})
+}

@@ -1,0 +1,70 @@
+package runner
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// mount says which folder of this machine stands for a folder that a step would
+// see in a container.
+type mount struct {
+	path     string // in the container
+	folder   string // on this machine
+	readOnly bool
+}
+
+// mounts are what a pod would mount. A container gets them as they are; a
+// program on this machine gets paths translated.
+type mounts []mount
+
+// add keeps the longest paths first: /workspace/source stands in front of
+// /workspace.
+func (m *mounts) add(path, folder string, readOnly bool) {
+	*m = append(*m, mount{filepath.Clean(path), folder, readOnly})
+	slices.SortStableFunc(*m, func(a, b mount) int { return cmp.Compare(len(b.path), len(a.path)) })
+}
+
+// folder returns the folder that stands for a path of the container, and false
+// where none does.
+func (m mounts) folder(path string) (string, bool) {
+	path = filepath.Clean(path)
+	for _, mt := range m {
+		if rest, ok := strings.CutPrefix(path, mt.path); ok && (rest == "" || rest[0] == '/') {
+			return mt.folder + rest, true
+		}
+	}
+	return path, false
+}
+
+// absolute finds absolute paths in a text: at its begin, or behind what is no
+// part of a path or a word.
+var absolute = regexp.MustCompile(`(^|[^\w./$)}~-])(/[\w.-]+(?:/[\w.-]+)*)`)
+
+// translate puts folders of this machine in the place of paths of the
+// container, wherever one stands in a text that the author of a Task wrote.
+// Values of parameters are put in afterwards, so they are never changed.
+func (m mounts) translate(text string) string {
+	return absolute.ReplaceAllStringFunc(text, func(match string) string {
+		start := strings.IndexByte(match, '/')
+		folder, ok := m.folder(match[start:])
+		if !ok {
+			return match
+		}
+		return match[:start] + folder
+	})
+}
+
+// makeFolders creates folders that programs of any user may write to, as an
+// emptyDir is.
+func makeFolders(dirs ...string) error {
+	for _, dir := range dirs {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}

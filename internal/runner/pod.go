@@ -1,0 +1,294 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"github.com/tektoncd/pipeline/pkg/result"
+	"github.com/tektoncd/pipeline/pkg/termination"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// pod runs the steps of one attempt of a TaskRun, one after the other, and keeps
+// what the kubelet and Tekton's entrypoint would report of them: Tekton makes
+// the TaskRun's status from that.
+type pod struct {
+	runner *Runner
+	plan   *plan
+	task   string
+	tr     *pipelinev1.TaskRun
+	dir    string
+	logs   string
+	mounts mounts
+	spec   *pipelinev1.TaskSpec // results and steps, as in a container
+	steps  []pipelinev1.Step    // as in a container
+	host   []pipelinev1.Step    // as outside of one
+	state  []corev1.ContainerStatus
+}
+
+// invocation is a step with everything filled in.
+type invocation struct {
+	image         string
+	command, args []string
+	env           []string
+	dir           string
+	mounts        mounts
+}
+
+// entrypoint's words for how a step ended, in its termination message.
+const (
+	reasonSkipped = "Skipped"
+	reasonTimeout = "TimeoutExceeded"
+)
+
+// run returns the cause when ctx ended before the last step did.
+func (p *pod) run(ctx context.Context) error {
+	failed := false
+	for i := range p.steps {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if failed {
+			// Tekton's entrypoint ends with 1 when the step before it failed.
+			p.end(i, 1, nil, reasonSkipped)
+			continue
+		}
+		var err error
+		if failed, err = p.step(ctx, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// step runs one step and says whether the next ones are skipped.
+func (p *pod) step(ctx context.Context, i int) (failed bool, err error) {
+	s, started := p.steps[i], metav1.NewTime(time.Now())
+	name := strings.TrimPrefix(s.Name, "step-")
+	logPath := filepath.Join(p.logs, name+".log")
+	log, err := os.OpenFile(logPath, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return true, fmt.Errorf("step %s: %w", name, err)
+	}
+	defer log.Close()
+	event := Event{Kind: StepStarted, Task: p.task, TaskRun: p.tr.Name, Step: name, Log: logPath}
+	p.runner.tell(event)
+	p.state[i].State = corev1.ContainerState{Running: &corev1.ContainerStateRunning{StartedAt: started}}
+
+	code, reason, continued, err := p.attempt(ctx, i, log)
+	if err != nil {
+		return true, err // ctx ended: the TaskRun says how
+	}
+	var exit *int
+	if continued {
+		exit, code = &code, 0
+	}
+	message := p.end(i, code, exit, reason)
+	event.Kind, event.Well, event.Reason, event.Message = StepEnded, code == 0 && reason == "", reason, message
+	if continued {
+		event.Reason = "Continued"
+	}
+	p.runner.tell(event)
+	return p.state[i].State.Terminated.ExitCode != 0, nil
+}
+
+// attempt runs the step's program. continued says that it failed and that this
+// is to be ignored.
+func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reason string, continued bool, err error) {
+	results := stepResults{filepath.Join(p.dir, "tekton", "steps")}
+	s := p.steps[i]
+	if err := makeFolders(filepath.Join(results.dir, s.Name, "results"), filepath.Join(results.dir, s.Name, "artifacts")); err != nil {
+		fmt.Fprintln(log, err)
+		return 1, "", false, nil
+	}
+	allowed, err := results.allows(s.When)
+	if err != nil {
+		fmt.Fprintln(log, "when:", err)
+		return 1, "", false, nil
+	}
+	if !allowed {
+		fmt.Fprintln(log, "skipped: its when expressions are false")
+		p.writeExitCode(s.Name, 0)
+		return 0, reasonSkipped, false, nil
+	}
+	runErr := p.start(ctx, i, results, log)
+	var exited *exec.ExitError
+	switch {
+	case runErr == nil:
+		p.writeExitCode(s.Name, 0)
+		return 0, "", false, nil
+	case ctx.Err() != nil:
+		return 0, "", false, context.Cause(ctx)
+	case errors.Is(runErr, errStepTimeout):
+		fmt.Fprintf(log, "stopped: the step took longer than its timeout of %s\n", s.Timeout.Duration)
+		return 1, reasonTimeout, false, nil
+	case errors.As(runErr, &exited):
+		code := exitCode(exited)
+		if s.OnError == pipelinev1.Continue {
+			p.writeExitCode(s.Name, code)
+			return code, "", true, nil
+		}
+		return code, "", false, nil
+	}
+	fmt.Fprintln(log, runErr)
+	return 1, "", false, nil
+}
+
+// exitCode is 255 for a program that a signal ended, as Tekton's entrypoint
+// has it.
+func exitCode(e *exec.ExitError) int {
+	if code := e.ExitCode(); code >= 0 {
+		return code
+	}
+	return 255
+}
+
+// start runs the step in the way that the plan says.
+func (p *pod) start(ctx context.Context, i int, results stepResults, log *os.File) error {
+	where := "task " + p.task + ".steps[" + strconv.Itoa(i) + "]"
+	h, err := p.plan.decide(where, p.steps[i])
+	if err != nil {
+		return err
+	}
+	s := p.host[i]
+	if h == inContainer {
+		s = p.steps[i]
+	}
+	call, err := p.invocation(i, s, h, results)
+	if err != nil {
+		return err
+	}
+	cmd, cleanUp, err := p.command(ctx, call, h)
+	if err != nil {
+		return err
+	}
+	defer cleanUp()
+	var timeout time.Duration
+	if s.Timeout != nil {
+		timeout = s.Timeout.Duration
+	}
+	return runProcess(ctx, cmd, log, timeout)
+}
+
+// command is the process of an invocation.
+func (p *pod) command(ctx context.Context, call invocation, h how) (cmd *exec.Cmd, cleanUp func(), err error) {
+	switch h {
+	case inContainer:
+		name := "lockstep-" + string(p.tr.UID)
+		return p.runner.Engine.command(name, call), func() { p.runner.Engine.remove(name) }, nil
+	case asProgram:
+		pkg, _ := programOf(call.image)
+		if err := p.runner.Programs.Build(ctx, p.runner.Stderr, pkg); err != nil {
+			return nil, nil, err
+		}
+		words := call.args
+		if len(call.command) > 1 {
+			words = append(call.command[1:], call.args...)
+		}
+		cmd = exec.Command(p.runner.Programs.path(pkg), words...)
+	default:
+		cmd = exec.Command(call.command[0], append(call.command[1:], call.args...)...)
+	}
+	cmd.Env, cmd.Dir = call.env, call.dir
+	return cmd, func() {}, nil
+}
+
+// end notes how a step ended, with what it left as results, and returns what
+// people should know besides.
+func (p *pod) end(i, code int, ignored *int, reason string) (message string) {
+	now := metav1.NewTime(time.Now())
+	started := now
+	if running := p.state[i].State.Running; running != nil {
+		started = running.StartedAt
+	}
+	terminated := &corev1.ContainerStateTerminated{ExitCode: int32(code), Reason: "Completed", StartedAt: started, FinishedAt: now} //nolint:gosec // an exit code has eight bits
+	text, err := p.terminationMessage(i, started, ignored, reason)
+	if err != nil {
+		terminated.ExitCode, message = 1, err.Error()
+	}
+	if terminated.ExitCode != 0 {
+		terminated.Reason = "Error"
+	}
+	terminated.Message = text
+	p.state[i].State = corev1.ContainerState{Terminated: terminated}
+	return message
+}
+
+// terminationMessage is what Tekton's entrypoint would write for this step: its
+// results and the Task's so far, within the same limit.
+func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reason string) (string, error) {
+	internal := func(key, value string) result.RunResult {
+		return result.RunResult{Key: key, Value: value, ResultType: result.InternalTektonResultType}
+	}
+	found := []result.RunResult{internal("StartedAt", started.Format("2006-01-02T15:04:05.000Z07:00"))}
+	if ignored != nil {
+		found = append(found, internal("ExitCode", strconv.Itoa(*ignored)))
+	}
+	if reason != "" {
+		found = append(found, internal("Reason", reason))
+	}
+	plain := found
+	var names []string
+	for _, r := range p.spec.Results {
+		if r.Value == nil {
+			names = append(names, r.Name)
+		}
+	}
+	task, err := readResults(filepath.Join(p.dir, "tekton", "results"), names, result.TaskRunResultType)
+	if err != nil {
+		return "", err
+	}
+	names = nil
+	for _, r := range p.steps[i].Results {
+		names = append(names, r.Name)
+	}
+	own, err := readResults(filepath.Join(p.dir, "tekton", "steps", p.steps[i].Name, "results"), names, result.StepResultType)
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(p.dir, "tekton", "run", p.steps[i].Name)
+	_ = os.Remove(path)
+	if err := termination.WriteMessage(path, append(append(found, task...), own...)); err != nil {
+		// Without the results the message still says when the step began.
+		return "", errors.Join(err, termination.WriteMessage(path, plain))
+	}
+	text, err := os.ReadFile(path)
+	return string(text), err
+}
+
+func readResults(dir string, names []string, kind result.ResultType) ([]result.RunResult, error) {
+	var found []result.RunResult
+	root, err := os.OpenRoot(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	for _, name := range names {
+		content, err := root.ReadFile(name)
+		if errors.Is(err, os.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("result %s: %w", name, err)
+		}
+		found = append(found, result.RunResult{Key: name, Value: string(content), ResultType: kind})
+	}
+	return found, nil
+}
+
+func (p *pod) writeExitCode(container string, code int) {
+	// A later step that reads a missing file says so itself.
+	_ = os.WriteFile(filepath.Join(p.dir, "tekton", "steps", container, "exitCode"), []byte(strconv.Itoa(code)), 0o644) //nolint:gosec // other steps read it
+}
