@@ -11,10 +11,10 @@ type Engine struct {
 	Program string // path of podman or docker
 }
 
-// FindEngine returns podman or docker, whichever is on the PATH and answers,
-// and nil where neither does.
-func FindEngine() *Engine {
-	for _, name := range []string{"podman", "docker"} {
+// FindEngine returns the first of the named programs that is there and answers,
+// and nil where none does.
+func FindEngine(names ...string) *Engine {
+	for _, name := range names {
 		program, err := exec.LookPath(name)
 		if err != nil {
 			continue

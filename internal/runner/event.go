@@ -7,13 +7,13 @@ type EventKind string
 
 // What a run tells, in this order; several tasks may be under way at once.
 const (
-	TaskStarted  EventKind = "task-started"
-	StepStarted  EventKind = "step-started"
-	StepEnded    EventKind = "step-ended"
-	TaskRetried  EventKind = "task-retried"
-	TaskEnded    EventKind = "task-ended"
-	TaskSkipped  EventKind = "task-skipped"
-	PipelineDone EventKind = "pipeline-done"
+	RunStarted  EventKind = "run-started"
+	TaskStarted EventKind = "task-started"
+	StepStarted EventKind = "step-started"
+	StepEnded   EventKind = "step-ended"
+	TaskRetried EventKind = "task-retried"
+	TaskEnded   EventKind = "task-ended"
+	TaskSkipped EventKind = "task-skipped"
 )
 
 // Event is one thing that happened in a run.
@@ -23,6 +23,9 @@ type Event struct {
 	Task    string // name in the Pipeline, or of the TaskRun that stands alone
 	TaskRun string
 	Step    string
+	// Tasks are the names of all tasks in the order of the Pipeline, with
+	// RunStarted.
+	Tasks []string
 	// Log is the file that the step writes to, with StepStarted and StepEnded.
 	Log string
 	// Well says whether what ended ended well.

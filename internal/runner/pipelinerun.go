@@ -45,13 +45,16 @@ func (r *Runner) runPipeline(ctx context.Context, pr *pipelinev1.PipelineRun) (*
 	}
 	p.pr.Status.InitializeConditions(p.clock)
 	if err := p.resolve(ctx); err == nil {
+		var names []string
+		for _, pt := range append(append([]pipelinev1.PipelineTask{}, p.spec.Tasks...), p.spec.Finally...) {
+			names = append(names, pt.Name)
+		}
+		r.tell(Event{Kind: RunStarted, Tasks: names})
 		p.follow(ctx)
 	}
 	if p.pr.Status.CompletionTime == nil {
 		p.pr.Status.CompletionTime = &metav1.Time{Time: p.clock.Now()}
 	}
-	condition := p.pr.Status.GetCondition(apis.ConditionSucceeded)
-	r.tell(Event{Kind: PipelineDone, Well: condition.IsTrue(), Reason: condition.Reason, Message: condition.Message})
 	return &Outcome{PipelineRun: p.pr, TaskRuns: p.taskRuns, Images: p.plan.images()}, nil
 }
 

@@ -110,8 +110,8 @@ func emptyBinding(name string) pipelinev1.WorkspaceBinding {
 	return pipelinev1.WorkspaceBinding{Name: name, EmptyDir: &corev1.EmptyDirVolumeSource{}}
 }
 
-// known refuses names that the object does not declare: Tekton would ignore
-// them, and a misspelt one would go unnoticed.
+// known refuses names that the object does not declare, which Tekton would
+// ignore, so that a misspelt one does not go unnoticed.
 func (q Request) known(object string, params pipelinev1.ParamSpecs, workspaces []string) error {
 	var unknown []string
 	for name := range q.Params {
@@ -124,11 +124,25 @@ func (q Request) known(object string, params pipelinev1.ParamSpecs, workspaces [
 			unknown = append(unknown, "workspace "+name)
 		}
 	}
-	if len(unknown) == 0 {
+	if len(unknown) > 0 {
+		sort.Strings(unknown)
+		return fault.Usage("UnknownName", fmt.Errorf("%s has no %s", object, strings.Join(unknown, ", no ")), "names are written as in its YAML")
+	}
+	return q.complete(object, params)
+}
+
+// complete asks for the parameters that have no default, all at once.
+func (q Request) complete(object string, params pipelinev1.ParamSpecs) error {
+	var missing []string
+	for _, p := range params {
+		if _, given := q.Params[p.Name]; p.Default == nil && !given {
+			missing = append(missing, fmt.Sprintf("\n  %s: %s", p.Name, p.Description))
+		}
+	}
+	if len(missing) == 0 {
 		return nil
 	}
-	sort.Strings(unknown)
-	return fault.Usage("UnknownName", fmt.Errorf("%s has no %s", object, strings.Join(unknown, ", no ")), "names are written as in its YAML")
+	return fault.Usage("ParameterMissing", fmt.Errorf("%s needs these parameters: %s", object, strings.Join(missing, "")), "give each as --param NAME=VALUE")
 }
 
 // intoRun puts the request into the spec of a run.

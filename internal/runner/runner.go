@@ -73,7 +73,7 @@ type Outcome struct {
 // Catalog.Runnable. An error says that it did not start; how it ended is in the
 // outcome.
 func (r *Runner) Run(ctx context.Context, o metav1.Object) (*Outcome, error) {
-	identify(o)
+	Identify(o, "")
 	defer os.RemoveAll(filepath.Join(r.Dir, "pods"))
 	switch o := o.(type) {
 	case *pipelinev1.PipelineRun:
@@ -97,8 +97,12 @@ func (r *Runner) runAlone(ctx context.Context, tr *pipelinev1.TaskRun) (*Outcome
 	return &Outcome{TaskRuns: map[string]*pipelinev1.TaskRun{done.Name: done}, Images: p.images()}, nil
 }
 
-// identify gives a run what the API server would.
-func identify(o metav1.Object) {
+// Identify gives a run what the API server would, a name among it, unless it is
+// given one here; and returns its kind and name.
+func Identify(o metav1.Object, name string) (kind, named string) {
+	if name != "" {
+		o.SetName(name)
+	}
 	if o.GetName() == "" {
 		o.SetName(strings.TrimSuffix(o.GetGenerateName(), "-") + "-" + rand.String(5))
 	}
@@ -114,6 +118,11 @@ func identify(o metav1.Object) {
 	if o.GetLabels() == nil {
 		o.SetLabels(map[string]string{})
 	}
+	kind = "TaskRun"
+	if _, ok := o.(*pipelinev1.PipelineRun); ok {
+		kind = "PipelineRun"
+	}
+	return kind, o.GetName()
 }
 
 // tell passes an event on.

@@ -122,7 +122,7 @@ func (p *pipelineRun) newTaskRun(ctx context.Context, facts *resources.PipelineR
 			Retries: pt.Retries, Params: append(params, pt.Params...), StepSpecs: spec.StepSpecs, Timeout: p.taskTimeout(ctx, facts, rpt),
 		},
 	}
-	identify(tr)
+	Identify(tr, "")
 	if pt.OnError == pipelinev1.PipelineTaskContinue {
 		tr.Annotations[pipelinev1.PipelineTaskOnErrorAnnotation] = string(pipelinev1.PipelineTaskContinue)
 	}

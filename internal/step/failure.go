@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 
@@ -18,16 +19,12 @@ func (r *reported) Error() string { return fmt.Sprintf("exit code %d", r.code) }
 
 // fail prints err once, records it in the results, and returns the exit code.
 func (p *program) fail(ctx context.Context, err error, s source) int {
-	code, f := exitCode(ctx, err), fault.Of(err)
+	code, f := ExitCode(ctx, err), fault.Of(err)
 	if code == exitInterrupted || code == exitTerminated {
 		f.Reason = "Stopped"
 	}
 	message := redact.Text(f.Error())
-	fmt.Fprintf(p.stderr, "%s: %s\n", p.layout.contract.Name, message)
-	fmt.Fprintf(p.stderr, "  reason:     %s\n", f.Reason)
-	if f.Hint != "" {
-		fmt.Fprintf(p.stderr, "  what to do: %s\n", redact.Text(f.Hint))
-	}
+	Explain(p.stderr, p.layout.contract.Name, f)
 	if s.flags != nil && f.Kind != fault.KindUsage {
 		fmt.Fprintf(p.stderr, "  reproduce:  %s\n", p.reproduce(s))
 	}
@@ -39,6 +36,16 @@ func (p *program) fail(ctx context.Context, err error, s source) int {
 	return code
 }
 
+// Explain prints a failure for people: what was tried on what and why it
+// failed, its class, and what to do.
+func Explain(w io.Writer, program string, f fault.Error) {
+	fmt.Fprintf(w, "%s: %s\n", program, redact.Text(f.Error()))
+	fmt.Fprintf(w, "  reason:     %s\n", f.Reason)
+	if f.Hint != "" {
+		fmt.Fprintf(w, "  what to do: %s\n", redact.Text(f.Hint))
+	}
+}
+
 // bare are the failure results, with every other one empty.
 func (p *program) bare(reason, message string) []result {
 	results := p.results(reason, message)
@@ -48,7 +55,9 @@ func (p *program) bare(reason, message string) []result {
 	return results
 }
 
-func exitCode(ctx context.Context, err error) int {
+// ExitCode is what a program ends with: 128 + the number of the signal that
+// ended ctx, or what the fault says.
+func ExitCode(ctx context.Context, err error) int {
 	var s *stopped
 	if errors.As(context.Cause(ctx), &s) {
 		if s.signal == os.Interrupt {

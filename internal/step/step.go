@@ -65,7 +65,7 @@ type program struct {
 
 // main returns the exit code.
 func (p *program) main() int {
-	ctx, stop := withSignals(context.Background())
+	ctx, stop := WithSignals(context.Background())
 	defer stop()
 	err := p.command().RunContext(ctx, p.args)
 	if err == nil {
@@ -130,9 +130,9 @@ type stopped struct{ signal os.Signal }
 
 func (s *stopped) Error() string { return "stopped by signal " + s.signal.String() }
 
-// withSignals returns a context that ends with the first SIGINT or SIGTERM. The
+// WithSignals returns a context that ends with the first SIGINT or SIGTERM. The
 // second one ends the process at once, as it would without this package.
-func withSignals(parent context.Context) (context.Context, func()) {
+func WithSignals(parent context.Context) (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(parent)
 	received := make(chan os.Signal, 1)
 	signal.Notify(received, os.Interrupt, syscall.SIGTERM)

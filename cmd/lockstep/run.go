@@ -1,0 +1,208 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/runner"
+)
+
+func runCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "run",
+		Usage:     "run a Pipeline, Task or StepAction on this machine",
+		UsageText: "lockstep run [flags] PATH [NAME]\nlockstep run pipelines/environment -p url=https://git.example.com/acme/staging.git -w source=./work",
+		Description: "PATH is a file or folder of Tekton YAML; NAME says which object of it is meant, where there are several. What it refers to by name is looked for in " +
+			"tasks/, pipelines/ and steps/ around it. Steps with a ko:// image are built from source and run as programs; others run in podman or docker.",
+		Flags: []cli.Flag{
+			&cli.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "`NAME=VALUE` of a parameter; items of an array, or key=value of an object, one per line or as JSON"},
+			&cli.StringSliceFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME=FOLDER` that a workspace is; without it, an empty one"},
+			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "further `FILE` of YAML with Tasks, StepActions, ConfigMaps or Secrets"},
+			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME[=VALUE]` for the environment of every step; without a value, this one's"},
+			&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that tells steps how to reach a cluster"},
+			&cli.StringFlag{Name: "credentials", Usage: "`FOLDER` with .git-credentials, .gitconfig and .ssh, as Tekton lays them out for steps"},
+			&cli.BoolFlag{Name: "allow-host", Usage: "without podman or docker, run the commands of other images on this machine, with your rights"},
+			&cli.StringFlag{Name: "engine", Value: "auto", Usage: "what runs other images: auto, none, or the `PROGRAM` podman or docker"},
+			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run; without it, one is made"},
+			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` of what is printed: text or json"},
+			&cli.BoolFlag{Name: "logs", Aliases: []string{"l"}, Usage: "print what each step prints, as it ends"},
+		},
+		Action:       runAction,
+		OnUsageError: usageError,
+	}
+}
+
+func runAction(c *cli.Context) error {
+	if n := c.NArg(); n < 1 || n > 2 {
+		return fault.Usage("InvalidArguments", fmt.Errorf("run takes PATH [NAME], not %d arguments", n), "lockstep run --help")
+	}
+	format := c.String("output")
+	if format != "text" && format != "json" {
+		return fault.Usage("InvalidArguments", fmt.Errorf("--output: %q is neither text nor json", format), "")
+	}
+	path := c.Args().First()
+	r, o, err := prepare(c, path)
+	if err != nil {
+		return err
+	}
+	kind, name := runner.Identify(o, c.String("name"))
+	kept, err := store().Begin(kind, name, path)
+	if err != nil {
+		return err
+	}
+	r.Dir = kept.Dir
+	s := newScreen(c.App.ErrWriter, name, c.Bool("logs"))
+	r.Watch = s.hear
+	outcome, err := r.Run(c.Context, o)
+	s.close()
+	if keepErr := kept.End(outcome); err == nil {
+		err = keepErr
+	}
+	if err != nil {
+		return err
+	}
+	if err := report(c.App.Writer, s, kept.Record, format); err != nil {
+		return err
+	}
+	if !outcome.Well() {
+		return &ended{1}
+	}
+	return nil
+}
+
+// prepare reads everything that the command line names.
+func prepare(c *cli.Context, path string) (*runner.Runner, object, error) {
+	catalog := runner.NewCatalog()
+	for _, file := range c.StringSlice("file") {
+		if _, err := catalog.AddFile(file); err != nil {
+			return nil, nil, err
+		}
+	}
+	o, err := catalog.Find(path, c.Args().Get(1))
+	if err != nil {
+		return nil, nil, err
+	}
+	params, err := pairs("param", c.StringSlice("param"))
+	if err != nil {
+		return nil, nil, err
+	}
+	folders, err := pairs("workspace", c.StringSlice("workspace"))
+	if err != nil {
+		return nil, nil, err
+	}
+	q := runner.Request{Params: params}
+	for name, folder := range folders {
+		if folders[name], err = filepath.Abs(folder); err != nil {
+			return nil, nil, err
+		}
+		q.Workspaces = append(q.Workspaces, name)
+	}
+	if o, err = runner.Runnable(o, q); err != nil {
+		return nil, nil, err
+	}
+	r := &runner.Runner{
+		Catalog: catalog, Folders: folders, AllowHost: c.Bool("allow-host"),
+		Credentials: c.String("credentials"), Stderr: c.App.ErrWriter, Programs: programs(path),
+	}
+	if r.Environment, err = environment(c); err != nil {
+		return nil, nil, err
+	}
+	r.Engine, err = engine(c.String("engine"))
+	return r, o, err
+}
+
+func engine(name string) (*runner.Engine, error) {
+	switch name {
+	case "auto":
+		return runner.FindEngine("podman", "docker"), nil
+	case "none":
+		return nil, nil
+	}
+	e := runner.FindEngine(name)
+	if e == nil {
+		return nil, fault.Usage("EngineNotFound", fmt.Errorf("--engine: %s does not answer", name), "install it, start its service, or leave --engine out")
+	}
+	return e, nil
+}
+
+// programs builds from the module around the YAML, or around this folder.
+func programs(path string) *runner.Programs {
+	module := runner.ModuleAround(path)
+	if module == "" {
+		if module = runner.ModuleAround("."); module == "" {
+			return nil
+		}
+	}
+	sum := sha256.Sum256([]byte(module))
+	return &runner.Programs{Module: module, Bin: filepath.Join(cacheFolder(), "steps", hex.EncodeToString(sum[:6]))}
+}
+
+func environment(c *cli.Context) ([]string, error) {
+	var list []string
+	for _, item := range c.StringSlice("env") {
+		name, _, given := strings.Cut(item, "=")
+		if name == "" {
+			return nil, fault.Usage("InvalidArguments", fmt.Errorf("--env: %q is not NAME or NAME=VALUE", item), "")
+		}
+		if !given {
+			value, ok := os.LookupEnv(name)
+			if !ok {
+				continue
+			}
+			item = name + "=" + value
+		}
+		list = append(list, item)
+	}
+	if file := c.String("kubeconfig"); file != "" {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			return nil, err
+		}
+		if _, err := os.Stat(path); err != nil {
+			return nil, fault.Usage("FileNotRead", fmt.Errorf("--kubeconfig: %w", err), "")
+		}
+		list = append(list, "KUBECONFIG="+path)
+	}
+	return list, nil
+}
+
+// pairs reads NAME=VALUE flags; a name given twice is refused.
+func pairs(flag string, items []string) (map[string]string, error) {
+	m := map[string]string{}
+	for _, item := range items {
+		name, value, ok := strings.Cut(item, "=")
+		if !ok || name == "" {
+			return nil, fault.Usage("InvalidArguments", fmt.Errorf("--%s: %q is not NAME=VALUE", flag, item), "")
+		}
+		if _, twice := m[name]; twice {
+			return nil, fault.Usage("InvalidArguments", fmt.Errorf("--%s: %s is given twice", flag, name), "")
+		}
+		m[name] = value
+	}
+	return m, nil
+}
+
+// report prints how the run ended.
+func report(w io.Writer, s *screen, r runner.Record, format string) error {
+	if format == "json" {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return e.Encode(r)
+	}
+	s.summary(r)
+	for _, result := range r.Results() {
+		if _, err := fmt.Fprintf(w, "%s=%s\n", result.Name, result.Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}

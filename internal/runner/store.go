@@ -1,0 +1,212 @@
+package runner
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sort"
+	"syscall"
+	"time"
+
+	"knative.dev/pkg/apis"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// ErrNoRun says that a run is not, or no longer, kept.
+var ErrNoRun = errors.New("no such run")
+
+// Store keeps runs in a folder, one folder each:
+//
+//	<name>/run.json                  a Record
+//	<name>/logs/<taskrun>/<step>.log what each step printed
+//	<name>/lock                      held while the run is under way
+type Store struct{ Dir string }
+
+// Record is what is kept of a run.
+type Record struct {
+	Name     string    `json:"name"`
+	Kind     string    `json:"kind"`   // PipelineRun or TaskRun
+	Object   string    `json:"object"` // the Pipeline or Task, or the file it came from
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished,omitzero"`
+	State    string    `json:"state"` // Running, Succeeded, Failed, or Lost: its process is gone
+	Reason   string    `json:"reason,omitempty"`
+	Message  string    `json:"message,omitempty"`
+	*Outcome
+}
+
+// States of a record.
+const (
+	StateRunning   = "Running"
+	StateSucceeded = "Succeeded"
+	StateFailed    = "Failed"
+	StateLost      = "Lost"
+)
+
+// Kept is a run whose folder this process holds.
+type Kept struct {
+	Record
+	Dir  string
+	lock *os.File
+}
+
+// Begin makes the folder of a run. A name that is taken is refused.
+func (s Store) Begin(kind, name, object string) (*Kept, error) {
+	dir := filepath.Join(s.Dir, name)
+	if !filepath.IsLocal(name) || filepath.Base(name) != name {
+		return nil, fault.Usage("InvalidName", fmt.Errorf("%q is no name of a run", name), "")
+	}
+	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
+		return nil, fmt.Errorf("keep runs: %w", err)
+	}
+	if err := os.Mkdir(dir, 0o700); errors.Is(err, os.ErrExist) {
+		return nil, fault.Refused("AlreadyExists", fmt.Errorf("a run %s is there already: %w", name, err), "")
+	} else if err != nil {
+		return nil, fmt.Errorf("keep runs: %w", err)
+	}
+	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("keep runs: %w", err)
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor is small
+		return nil, errors.Join(fmt.Errorf("keep runs: lock %s: %w", dir, err), lock.Close())
+	}
+	k := &Kept{Record: Record{Name: name, Kind: kind, Object: object, Started: time.Now(), State: StateRunning}, Dir: dir, lock: lock}
+	return k, k.save()
+}
+
+// End notes how the run ended and lets its folder go. A nil outcome is a run
+// that did not start: nothing is kept of it.
+func (k *Kept) End(o *Outcome) error {
+	defer k.lock.Close()
+	if o == nil {
+		return os.RemoveAll(k.Dir)
+	}
+	k.Outcome, k.Finished, k.State = o, time.Now(), StateFailed
+	if c := o.condition(); c != nil {
+		k.Reason, k.Message = c.Reason, c.Message
+		if c.IsTrue() {
+			k.State = StateSucceeded
+		}
+	}
+	return k.save()
+}
+
+func (o *Outcome) condition() *apis.Condition {
+	if o.PipelineRun != nil {
+		return o.PipelineRun.Status.GetCondition(apis.ConditionSucceeded)
+	}
+	for _, tr := range o.TaskRuns {
+		return tr.Status.GetCondition(apis.ConditionSucceeded)
+	}
+	return nil
+}
+
+// Well says whether the run succeeded.
+func (o *Outcome) Well() bool {
+	c := o.condition()
+	return c != nil && c.IsTrue()
+}
+
+// save writes the record whole: beside it first, then in its place.
+func (k *Kept) save() error {
+	text, err := json.MarshalIndent(k.Record, "", "  ")
+	if err != nil {
+		return fmt.Errorf("keep run %s: %w", k.Name, err)
+	}
+	path := filepath.Join(k.Dir, "run.json")
+	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
+		return fmt.Errorf("keep run %s: %w", k.Name, err)
+	}
+	return os.Rename(path+".new", path)
+}
+
+// List returns the runs, newest first.
+func (s Store) List() ([]Record, error) {
+	entries, err := os.ReadDir(s.Dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("list runs: %w", err)
+	}
+	var list []Record
+	for _, e := range entries {
+		r, err := s.Get(e.Name())
+		if errors.Is(err, ErrNoRun) {
+			continue // it is being made or deleted
+		}
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, r)
+	}
+	sort.Slice(list, func(i, j int) bool { return list[i].Started.After(list[j].Started) })
+	return list, nil
+}
+
+// Get returns one run, or ErrNoRun.
+func (s Store) Get(name string) (Record, error) {
+	var r Record
+	if !filepath.IsLocal(name) || filepath.Base(name) != name {
+		return r, fault.Usage("InvalidName", fmt.Errorf("%q is no name of a run", name), "")
+	}
+	text, err := os.ReadFile(filepath.Join(s.Dir, name, "run.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return r, fault.Usage("NotFound", fmt.Errorf("run %s: %w", name, ErrNoRun), "lockstep runs lists them")
+	}
+	if err != nil {
+		return r, fmt.Errorf("run %s: %w", name, err)
+	}
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("run %s: %w", name, err)
+	}
+	if r.State == StateRunning && !s.held(name) {
+		r.State, r.Message = StateLost, "the process that ran it is gone"
+	}
+	return r, nil
+}
+
+// held says whether some process holds the run's lock.
+func (s Store) held(name string) bool {
+	lock, err := os.Open(filepath.Join(s.Dir, name, "lock"))
+	if err != nil {
+		return false
+	}
+	defer lock.Close()
+	return errors.Is(syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK) //nolint:gosec // a file descriptor is small
+}
+
+// Delete removes a run that is not under way.
+func (s Store) Delete(name string) error {
+	r, err := s.Get(name)
+	if err != nil {
+		return err
+	}
+	if r.State == StateRunning {
+		return fault.Refused("StillRunning", fmt.Errorf("run %s is under way", name), "stop it first")
+	}
+	return os.RemoveAll(filepath.Join(s.Dir, name))
+}
+
+// Logs returns the log files of a run in the order in which they were begun.
+func (s Store) Logs(name string) ([]string, error) {
+	if _, err := s.Get(name); err != nil {
+		return nil, err
+	}
+	files, err := filepath.Glob(filepath.Join(s.Dir, name, "logs", "*", "*.log"))
+	if err != nil {
+		return nil, err
+	}
+	begun := map[string]time.Time{}
+	for _, file := range files {
+		if info, err := os.Stat(file); err == nil {
+			begun[file] = info.ModTime()
+		}
+	}
+	sort.SliceStable(files, func(i, j int) bool { return begun[files[i]].Before(begun[files[j]]) })
+	return files, nil
+}
