@@ -196,8 +196,8 @@ func TestRefusedDeliveriesEnd(t *testing.T) {
 	}
 }
 
-// A receiver that names another address gets the signature, the other one not.
-func TestDeliveriesFollowNoRedirect(t *testing.T) {
+// TestRow42_DeliveriesFollowNoRedirect: a receiver that names another address gets the signature, the other one not.
+func TestRow42_DeliveriesFollowNoRedirect(t *testing.T) {
 	var box mailbox
 	other := serve(t, t.TempDir(), box.receive)
 	moved := httptest.NewServer(http.RedirectHandler(other.url+"/hooks/apps", http.StatusTemporaryRedirect))

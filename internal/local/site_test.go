@@ -68,7 +68,7 @@ func newSite(t *testing.T, failures int) *site {
 	return &site{listener: listener, failures: failures}
 }
 
-func TestAPushStartsOneRun(t *testing.T) {
+func TestRow12_APushStartsOneRun(t *testing.T) {
 	site := newSite(t, 2)
 	s := serve(t, t.TempDir(), site.receive)
 	dir := checkout(t, s.create(t, "acme/app", local.Webhook{URL: "/hooks/apps", Secret: "s3cret"}))
@@ -95,7 +95,7 @@ func TestAPushStartsOneRun(t *testing.T) {
 	}
 }
 
-func TestForgedWebhooksAreRefused(t *testing.T) {
+func TestRow14_ForgedWebhooksAreRefused(t *testing.T) {
 	site := newSite(t, 0)
 	s := serve(t, t.TempDir(), site.receive)
 	body := []byte(`{"ref":"refs/heads/main","before":"` + zeros + `","after":"` + strings.Repeat("1", 40) + `",` +

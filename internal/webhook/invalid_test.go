@@ -69,6 +69,22 @@ func TestWhatCannotRunIsRefusedBeforeAnythingStarts(t *testing.T) {
 	}
 }
 
+// TestRow14_APanicIsAFailure: Triggers' packages take a field for what it should be.
+func TestRow14_APanicIsAFailure(t *testing.T) {
+	l, err := load(trigger(`[{ref: {name: github}, params: [{name: addChangedFiles, value: {enabled: true}}]}]`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := webhook.Request{
+		Header: map[string][]string{"X-Github-Event": {"push"}},
+		Body:   []byte(`{"repository":{"full_name":"a/b"},"commits":[7]}`),
+	}
+	result, err := l.Receive(t.Context(), "n", r)
+	if err != nil || len(result.Skipped) != 1 || result.Skipped[0].Reason != webhook.Failed || len(result.Resources) != 0 {
+		t.Errorf("got %+v, %v", result, err)
+	}
+}
+
 func TestOnlyTheListenersOwnTriggersAreAsked(t *testing.T) {
 	l, err := load(strings.Replace(trigger(`[]`), `labels: {on: "true"}`, `labels: {on: "false"}`, 1))
 	if err != nil {

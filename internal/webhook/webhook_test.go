@@ -164,7 +164,7 @@ func TestPushStartsTheEnvironmentsPipeline(t *testing.T) {
 	}
 }
 
-func TestRedeliveryMeetsItsOwnName(t *testing.T) {
+func TestRow12_RedeliveryMeetsItsOwnName(t *testing.T) {
 	l := listener(t)
 	var names []string
 	for range 3 {
@@ -204,7 +204,7 @@ func TestOtherEventsStartNothing(t *testing.T) {
 	}
 }
 
-func TestForgedWebhooksAreRefusedUnread(t *testing.T) {
+func TestRow14_ForgedWebhooksAreRefusedUnread(t *testing.T) {
 	good := signed(toMain.body(t), secret, "push")
 	unsigned := signed(toMain.body(t), secret, "push")
 	unsigned.Header.Del("X-Hub-Signature-256")
@@ -235,7 +235,7 @@ func TestForgedWebhooksAreRefusedUnread(t *testing.T) {
 	}
 }
 
-func TestOddPayloadsFailWithoutPanic(t *testing.T) {
+func TestRow14_OddPayloadsFailWithoutPanic(t *testing.T) {
 	deep := strings.Repeat(`{"a":`, 9000) + "1" + strings.Repeat("}", 9000)
 	for name, body := range map[string]string{
 		"empty": "", "null": "null", "a list": "[1]", "a number": "7", "half": `{"ref":`, "deep": deep, "deeper than allowed": strings.Repeat("[", 20000),
@@ -251,7 +251,7 @@ func TestOddPayloadsFailWithoutPanic(t *testing.T) {
 	}
 }
 
-func TestBodiesAreBounded(t *testing.T) {
+func TestRow14_BodiesAreBounded(t *testing.T) {
 	large := bytes.Repeat([]byte("x"), 50<<20)
 	if _, err := listener(t).Receive(t.Context(), "apps", signed(large, secret, "push")); fault.Of(err).Reason != "WebhookTooLarge" {
 		t.Errorf("Receive: got %v", err)
