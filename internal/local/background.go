@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -40,8 +41,9 @@ func Start(ctx context.Context, b Background) (*Instance, error) {
 		return nil, err
 	}
 	defer unlock()
-	if i, err := Running(b.Dir); err != nil || i != nil {
-		return b.already(ctx, i, err)
+	i, err := b.already(ctx)
+	if !errors.Is(err, errNotRunning) {
+		return i, err
 	}
 	if b.Address != "" {
 		l, err := Listen(b.Address)
@@ -56,7 +58,7 @@ func Start(ctx context.Context, b Background) (*Instance, error) {
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
-	i, err := awaitHealthy(ctx, b.Dir, ended)
+	i, err = awaitHealthy(ctx, b.Dir, ended)
 	if err == nil {
 		return i, nil
 	}
@@ -80,9 +82,17 @@ func (b Background) alone(ctx context.Context) (unlock func(), err error) {
 	}
 }
 
-func (b Background) already(ctx context.Context, i *Instance, err error) (*Instance, error) {
-	if err == nil {
-		i, err = awaitHealthy(ctx, b.Dir, nil)
+// errNotRunning is returned where no server of the folder runs, or where it
+// ended while somebody waited for its answer.
+var errNotRunning = errors.New("no server runs")
+
+// already waits for the answer of a server that runs.
+func (b Background) already(ctx context.Context) (*Instance, error) {
+	ended := make(chan error, 1)
+	ended <- errNotRunning
+	i, err := awaitHealthy(ctx, b.Dir, ended)
+	if errors.Is(err, errNotRunning) {
+		return nil, err
 	}
 	if err != nil {
 		return nil, b.late(err)
@@ -120,17 +130,22 @@ func (b Background) launch() (*exec.Cmd, error) {
 }
 
 // awaitHealthy waits until the server of a folder answers. It gives up when the
-// program has ended.
+// program has ended and no server of the folder runs.
 func awaitHealthy(ctx context.Context, dir string, ended chan error) (*Instance, error) {
 	for {
 		i, err := Running(dir)
-		if err == nil && i != nil && i.healthy(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if i != nil && i.healthy(ctx) {
 			return i, nil
 		}
 		select {
 		case result := <-ended:
 			ended <- result
-			return nil, fmt.Errorf("the program ended: %v", result)
+			if i == nil {
+				return nil, fmt.Errorf("the program ended: %w", cmp.Or(result, errEnded))
+			}
 		default:
 		}
 		if !sleep(ctx, interval) {
@@ -138,6 +153,9 @@ func awaitHealthy(ctx context.Context, dir string, ended chan error) (*Instance,
 		}
 	}
 }
+
+// errEnded stands for an end without an error.
+var errEnded = errors.New("exit status 0")
 
 // tail is the end of a log.
 func tail(path string) string {

@@ -68,6 +68,8 @@ func (i *Instance) alive() bool {
 
 // healthy asks whether it is this very process that answers.
 func (i *Instance) healthy(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Second)
+	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+i.Address+"/healthz", nil)
 	if err != nil {
 		return false

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/registry/server"
 )
@@ -58,6 +59,7 @@ type Server struct {
 	address  string
 	requests context.Context // ends when requests under way are cut off
 	underWay atomic.Int64    // requests
+	grace    time.Duration
 }
 
 // Open prepares the servers that keep everything in dir, which is made where it
@@ -72,7 +74,7 @@ func Open(dir string, o Options) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Server{Repositories: repositories, dir: dir, options: o, log: o.Log, pushing: locks{held: map[string]*sync.Mutex{}}}
+	s := &Server{Repositories: repositories, dir: dir, options: o, log: o.Log, grace: grace, pushing: locks{held: map[string]*sync.Mutex{}}}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}

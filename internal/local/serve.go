@@ -17,7 +17,7 @@ import (
 )
 
 // grace is how long requests may take to end once the server stops.
-const grace = 5 * time.Second
+const grace = 4 * time.Second
 
 // settle is how long the last bytes of an answer may take to leave.
 const settle = 200 * time.Millisecond
@@ -68,7 +68,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) (err error) {
 	if !loopbackHost(s.address) {
 		return notLoopback(s.address)
 	}
-	unlock, err := lockFolder(s.dir)
+	unlock, err := lockFolder(ctx, s.dir)
 	if err != nil {
 		return err
 	}
@@ -114,7 +114,7 @@ func (s *Server) answer(ctx context.Context, l net.Listener) error {
 
 // finish lets the requests under way end, then cuts off what is left.
 func (s *Server) finish(ctx context.Context, cut func(), h *http.Server) error {
-	late, cancel := context.WithTimeout(ctx, grace)
+	late, cancel := context.WithTimeout(ctx, s.grace)
 	defer cancel()
 	// Shutdown would wait also for connections on which nobody asked anything yet.
 	go func() {
@@ -128,7 +128,7 @@ func (s *Server) finish(ctx context.Context, cut func(), h *http.Server) error {
 	err := h.Close()
 	cut()
 	// The git programs of what was cut off end before this one does.
-	last, done := context.WithTimeout(context.WithoutCancel(ctx), grace/2)
+	last, done := context.WithTimeout(context.WithoutCancel(ctx), s.grace)
 	defer done()
 	s.idle(last)
 	return err
@@ -149,9 +149,17 @@ func (s *Server) counted(next http.Handler) http.Handler {
 	})
 }
 
-// lockFolder makes sure that no other process serves this folder.
-func lockFolder(dir string) (unlock func(), err error) {
-	unlock, err = lockFile(filepath.Join(dir, "lock"))
+// lockFolder makes sure that no other process serves this folder. One that is
+// just ending gets a moment.
+func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	for {
+		unlock, err = lockFile(filepath.Join(dir, "lock"))
+		if !errors.Is(err, syscall.EWOULDBLOCK) || !sleep(ctx, interval) {
+			break
+		}
+	}
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		return nil, fault.Refused("AlreadyRunning", fmt.Errorf("serve %s: another process does already: %w", dir, err),
 			"Stop that one first, or choose another folder.")

@@ -57,6 +57,7 @@ func TestWhatCannotRunIsRefusedBeforeAnythingStarts(t *testing.T) {
 		"two listeners":     {smallListener + "---" + strings.Replace(strings.SplitN(smallListener, "---", 2)[0], "name: lockstep", "name: two", 1), "another EventListener already"},
 		"all namespaces": {strings.Replace(smallListener, "namespaceSelector: {}", `namespaceSelector: {matchNames: ["*"]}`, 1),
 			"spec.namespaceSelector.matchNames is not run"},
+		"nothing":  {trigger(`[null]`), "it cannot be read"},
 		"v1alpha1": {"apiVersion: triggers.tekton.dev/v1alpha1\nkind: Trigger\n", "triggers.tekton.dev/v1alpha1 Trigger is not run"},
 		"no YAML":  {"a: [", "test.yaml: "},
 	} {

@@ -104,8 +104,14 @@ func empty(version, kind string) (object, error) {
 	return nil, fmt.Errorf("%s %s is not run on this machine", version, kind)
 }
 
-// admit does what the API server and Triggers' admission webhook do.
-func admit(document []byte, o object, namespace string) error {
+// admit does what the API server and Triggers' admission webhook do. Their
+// code takes some fields for set, such as the items of a list.
+func admit(document []byte, o object, namespace string) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("it cannot be read: %v", p)
+		}
+	}()
 	if err := yaml.UnmarshalStrict(document, o); err != nil {
 		return err
 	}

@@ -12,7 +12,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 
 	triggers "github.com/tektoncd/triggers/pkg/apis/triggers/v1beta1"
 	"github.com/tektoncd/triggers/pkg/template"
@@ -91,14 +93,8 @@ func asked(err error) error {
 	return fault.Usage("TriggersInvalid", err, "Correct the Triggers objects; a cluster would refuse or ignore them as well.")
 }
 
-// Namespaces lists those that have an EventListener.
-func (l *Listener) Namespaces() []string {
-	var names []string
-	for namespace := range l.hearing {
-		names = append(names, namespace)
-	}
-	return names
-}
+// Namespaces lists those that have an EventListener, sorted.
+func (l *Listener) Namespaces() []string { return slices.Sorted(maps.Keys(l.hearing)) }
 
 // Request is a webhook as it came in.
 type Request struct {
