@@ -87,9 +87,7 @@ func (r *Runner) Run(ctx context.Context, o metav1.Object) (*Outcome, error) {
 // runAlone runs a TaskRun that belongs to no Pipeline.
 func (r *Runner) runAlone(ctx context.Context, tr *pipelinev1.TaskRun) (*Outcome, error) {
 	p := &plan{runner: r}
-	if err := p.addTaskRun(ctx, tr); err != nil {
-		return nil, err
-	}
+	p.addTaskRun(ctx, tr)
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
