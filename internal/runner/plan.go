@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"github.com/tektoncd/pipeline/pkg/reconciler/taskrun/resources"
 )
 
 // how a step runs.
@@ -45,6 +46,10 @@ func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) error {
 	if tr.Spec.Debug != nil {
 		p.reasons = append(p.reasons, "spec.debug: there are no breakpoints")
 	}
+	if reasons := p.remoteSteps(ctx, tr); len(reasons) > 0 {
+		p.reasons = append(p.reasons, reasons...)
+		return nil
+	}
 	_, ts, err := p.runner.resolve(ctx, tr.DeepCopy())
 	if err != nil {
 		return nil //nolint:nilerr // the run itself fails with it, as on a cluster
@@ -53,14 +58,21 @@ func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) error {
 	return nil
 }
 
+// remoteSteps names the steps whose StepAction would have to be fetched: with
+// one of them the Task's steps cannot be known.
+func (p *plan) remoteSteps(ctx context.Context, tr *pipelinev1.TaskRun) []string {
+	_, ts, err := resources.GetTaskData(ctx, tr.DeepCopy(), p.runner.Catalog.task)
+	if err != nil {
+		return nil // the run itself fails with it, as on a cluster
+	}
+	return unsupportedRefs("task "+taskName(tr), ts)
+}
+
 // addSpec looks at the steps of a Task whose parameters are filled in as far as
 // they are known.
 func (p *plan) addSpec(where string, ts *pipelinev1.TaskSpec) {
 	p.reasons = append(p.reasons, unsupported(where, ts)...)
 	for i, s := range ts.Steps {
-		if s.Ref != nil && s.Ref.Resolver != "" {
-			continue // said already
-		}
 		if ts.StepTemplate != nil && s.Image == "" {
 			s.Image = ts.StepTemplate.Image
 		}
