@@ -119,7 +119,7 @@ func (p *plan) choose(where string, s pipelinev1.Step) (how, error) {
 	if !p.runner.AllowHost {
 		return 0, fmt.Errorf("%s.image: %s needs podman or docker, which is not here; --allow-host runs its command on this machine instead, with your rights", where, s.Image)
 	}
-	if len(s.Command) == 0 && s.Script == "" {
+	if _, known := defaultCommand(s.Image, s.Args); !known && len(s.Command) == 0 && s.Script == "" {
 		return 0, fmt.Errorf("%s.command: what the image %s runs by itself is not known without podman or docker", where, s.Image)
 	}
 	return onHost, nil
