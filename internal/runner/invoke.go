@@ -16,7 +16,7 @@ const shebang = "#!/bin/sh\nset -e\n"
 // invocation fills in what is known only when a step starts: variables, results
 // of earlier steps, the script's file.
 func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (invocation, error) {
-	call := invocation{image: s.Image, dir: s.WorkingDir, mounts: p.mounts}
+	call := invocation{image: s.Image, dir: s.WorkingDir, mounts: p.mounts.of(i)}
 	own, err := p.runner.Catalog.environment(s)
 	if err != nil {
 		return call, err
@@ -41,6 +41,9 @@ func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (
 	}
 	vars := &variables{}
 	if h != inContainer {
+		if err := p.mounts.of(i).refresh(); err != nil {
+			return call, err
+		}
 		p.hostVariables(vars)
 		if call.dir, err = p.workingDir(s.WorkingDir); err != nil {
 			return call, err
