@@ -11,9 +11,11 @@ import (
 	"path/filepath"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	pipelinev1alpha1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1alpha1"
 	pipelinev1beta1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1beta1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"knative.dev/pkg/apis"
 	"sigs.k8s.io/yaml"
@@ -46,6 +48,7 @@ func NewCatalog() *Catalog {
 // admitted is what Tekton's webhook calls on everything that it admits.
 type admitted interface {
 	metav1.Object
+	runtime.Object
 	SetDefaults(context.Context)
 	Validate(context.Context) *apis.FieldError
 }
@@ -110,6 +113,8 @@ func (c *Catalog) addDocument(document []byte) (metav1.Object, error) {
 	case "tekton.dev/v1beta1 StepAction":
 		o := &pipelinev1beta1.StepAction{}
 		return o, admit(document, o, func() { c.stepActions[o.Name] = o })
+	case "tekton.dev/v1alpha1 StepAction":
+		return c.addOldStepAction(document)
 	case "tekton.dev/v1 PipelineRun":
 		o := &pipelinev1.PipelineRun{}
 		return o, admit(document, o, func() {})
@@ -133,10 +138,25 @@ func (c *Catalog) addDocument(document []byte) (metav1.Object, error) {
 	return nil, fmt.Errorf("%s %s is nothing that can run here", head.APIVersion, head.Kind)
 }
 
+// addOldStepAction takes a StepAction of the version before as the API server
+// does: it is admitted as it is and kept as the newer one.
+func (c *Catalog) addOldStepAction(document []byte) (metav1.Object, error) {
+	old, o := &pipelinev1alpha1.StepAction{}, &pipelinev1beta1.StepAction{}
+	if err := admit(document, old, func() {}); err != nil {
+		return nil, err
+	}
+	if err := old.ConvertTo(context.Background(), o); err != nil {
+		return nil, err
+	}
+	c.stepActions[o.Name] = o
+	return o, nil
+}
+
 // passive are the kinds that often stand beside a run and mean nothing without
 // a cluster: a claim is a folder here, and there are no accounts.
 var passive = map[string]bool{
 	"ServiceAccount": true, "PersistentVolumeClaim": true, "Role": true, "RoleBinding": true, "Namespace": true,
+	"LimitRange": true, "SecretProviderClass": true,
 	"ClusterRole": true, "ClusterRoleBinding": true, "EventListener": true, "TriggerBinding": true, "TriggerTemplate": true, "Trigger": true,
 }
 
@@ -150,7 +170,9 @@ func admit(document []byte, o admitted, keep func()) error {
 		o.SetName(o.GetGenerateName() + "x") // the API server makes a name before the webhook sees it
 	}
 	o.SetDefaults(context.Background())
-	if err := o.Validate(context.Background()); err != nil {
+	// Validation puts defaults into the parameters of a run, where the webhook
+	// forgets them and a run must not see them.
+	if err := o.DeepCopyObject().(admitted).Validate(context.Background()); err != nil {
 		return err
 	}
 	if generated {

@@ -26,9 +26,6 @@ func unsupported(where string, ts *pipelinev1.TaskSpec) []string {
 	}
 	for i, s := range ts.Steps {
 		field := fmt.Sprintf("steps[%d]", i)
-		if s.Ref != nil && s.Ref.Resolver != "" {
-			add(field+".ref.resolver", "remote StepActions are not fetched")
-		}
 		if len(s.VolumeMounts) > 0 {
 			add(field+".volumeMounts", "volumes cannot be mounted")
 		}
@@ -42,6 +39,17 @@ func unsupported(where string, ts *pipelinev1.TaskSpec) []string {
 			add(field+".stderrConfig", "the output goes to the log only")
 		}
 		found = append(found, unsupportedEnv(where+"."+field, s.Env)...)
+	}
+	return found
+}
+
+// unsupportedRefs names the StepActions that are not among the files of a run.
+func unsupportedRefs(where string, ts *pipelinev1.TaskSpec) []string {
+	var found []string
+	for i, s := range ts.Steps {
+		if s.Ref != nil && s.Ref.Resolver != "" {
+			found = append(found, fmt.Sprintf("%s.steps[%d].ref.resolver: remote StepActions are not fetched", where, i))
+		}
 	}
 	return found
 }

@@ -16,28 +16,34 @@ const shebang = "#!/bin/sh\nset -e\n"
 // invocation fills in what is known only when a step starts: variables, results
 // of earlier steps, the script's file.
 func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (invocation, error) {
-	call := invocation{image: s.Image, dir: s.WorkingDir, mounts: p.mounts}
+	call := invocation{image: s.Image, dir: s.WorkingDir, mounts: p.mounts.of(i)}
 	own, err := p.runner.Catalog.environment(s)
 	if err != nil {
 		return call, err
 	}
 	if s.Script != "" {
-		path, err := p.writeScript(i, s.Script)
+		path, script, err := p.writeScript(i, s.Script)
 		if err != nil {
 			return call, err
 		}
+		call.command = interpreted(path, script)
 		if h == inContainer {
-			path = filepath.Join(tektonRoot, "scripts", filepath.Base(path))
+			call.command = []string{filepath.Join(tektonRoot, "scripts", filepath.Base(path))}
 		}
-		call.command = []string{path}
 	} else if call.command, err = results.words(expandAll(s.Command, own.values)); err != nil {
 		return call, err
 	}
 	if call.args, err = results.words(expandAll(s.Args, own.values)); err != nil {
 		return call, err
 	}
+	if h == onHost && len(call.command) == 0 {
+		call.command, _ = defaultCommand(call.image, call.args)
+	}
 	vars := &variables{}
 	if h != inContainer {
+		if err := p.mounts.of(i).refresh(); err != nil {
+			return call, err
+		}
 		p.hostVariables(vars)
 		if call.dir, err = p.workingDir(s.WorkingDir); err != nil {
 			return call, err
@@ -54,7 +60,7 @@ func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (
 		}
 		vars.set(name, value)
 	}
-	call.env = vars.list()
+	call.env, call.path = vars.list(), vars.values["PATH"]
 	return call, p.copyCredentials()
 }
 
@@ -89,12 +95,15 @@ func (p *pod) workingDir(dir string) (string, error) {
 	return dir, os.MkdirAll(dir, 0o755)
 }
 
-func (p *pod) writeScript(i int, script string) (string, error) {
-	if !strings.HasPrefix(strings.TrimSpace(script), "#!") {
-		script = shebang + script
+// writeScript writes a step's script, with Tekton's first line where it has
+// none of its own, and returns what it wrote.
+func (p *pod) writeScript(i int, text string) (path, script string, err error) {
+	script = strings.TrimLeft(text, " \t\r\n")
+	if !strings.HasPrefix(script, "#!") {
+		script = shebang + text
 	}
-	path := filepath.Join(p.dir, "tekton", "scripts", fmt.Sprintf("script-%d", i))
-	return path, os.WriteFile(path, []byte(strings.TrimLeft(script, " \t\r\n")), 0o755) //nolint:gosec // it is run
+	path = filepath.Join(p.dir, "tekton", "scripts", fmt.Sprintf("script-%d", i))
+	return path, script, os.WriteFile(path, []byte(script), 0o755) //nolint:gosec // it is run
 }
 
 // copyCredentials gives each step a fresh copy, as Tekton does: a step that

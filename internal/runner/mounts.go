@@ -2,6 +2,8 @@ package runner
 
 import (
 	"cmp"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,6 +17,10 @@ type mount struct {
 	path     string // in the container
 	folder   string // on this machine
 	readOnly bool
+	// source is what folder is a copy of, or "".
+	source string
+	// steps are those that see it, by their number. Nil: all.
+	steps []int
 }
 
 // mounts are what a pod would mount. A container gets them as they are; a
@@ -23,9 +29,50 @@ type mounts []mount
 
 // add keeps the longest paths first: /workspace/source stands in front of
 // /workspace.
-func (m *mounts) add(path, folder string, readOnly bool) {
-	*m = append(*m, mount{filepath.Clean(path), folder, readOnly})
+func (m *mounts) add(mt mount) {
+	mt.path = filepath.Clean(mt.path)
+	*m = append(*m, mt)
 	slices.SortStableFunc(*m, func(a, b mount) int { return cmp.Compare(len(b.path), len(a.path)) })
+}
+
+// of are those that a step sees.
+func (m mounts) of(step int) mounts {
+	return slices.DeleteFunc(slices.Clone(m), func(mt mount) bool { return mt.steps != nil && !slices.Contains(mt.steps, step) })
+}
+
+// refresh copies anew what a step may read and not write: what it writes all
+// the same, as root can, reaches the copy only. A container needs no copy.
+func (m mounts) refresh() error {
+	for _, mt := range m {
+		if mt.source == "" {
+			continue
+		}
+		if err := os.RemoveAll(mt.folder); err != nil {
+			return err
+		}
+		if err := os.CopyFS(mt.folder, os.DirFS(mt.source)); err != nil {
+			return fmt.Errorf("copy the read-only %s: %w", mt.path, err)
+		}
+		if err := protect(mt.folder); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// protect takes the right to write to files away. Folders keep it, so that they
+// can be removed.
+func protect(dir string) error {
+	return filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || !d.Type().IsRegular() {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(path, info.Mode().Perm()&^0o222)
+	})
 }
 
 // folder returns the folder that stands for a path of the container, and false

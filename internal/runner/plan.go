@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"github.com/tektoncd/pipeline/pkg/reconciler/taskrun/resources"
 )
 
 // how a step runs.
@@ -46,9 +47,23 @@ func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) {
 	if tr.Spec.Debug != nil {
 		p.reasons = append(p.reasons, "spec.debug: there are no breakpoints")
 	}
+	if reasons := p.remoteSteps(ctx, tr); len(reasons) > 0 {
+		p.reasons = append(p.reasons, reasons...)
+		return
+	}
 	if name, ts, err := p.runner.resolve(ctx, tr.DeepCopy()); err == nil {
 		p.addSpec("task "+name, applyParams(ts, tr))
 	}
+}
+
+// remoteSteps names the steps whose StepAction would have to be fetched: with
+// one of them the Task's steps cannot be known.
+func (p *plan) remoteSteps(ctx context.Context, tr *pipelinev1.TaskRun) []string {
+	meta, ts, err := resources.GetTaskData(ctx, tr.DeepCopy(), p.runner.Catalog.task)
+	if err != nil {
+		return nil // the run itself fails with it, as on a cluster
+	}
+	return unsupportedRefs("task "+meta.Name, ts)
 }
 
 // addSpec looks at the steps of a Task whose parameters are filled in as far as
@@ -56,9 +71,6 @@ func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) {
 func (p *plan) addSpec(where string, ts *pipelinev1.TaskSpec) {
 	p.reasons = append(p.reasons, unsupported(where, ts)...)
 	for i, s := range ts.Steps {
-		if s.Ref != nil && s.Ref.Resolver != "" {
-			continue // said already
-		}
 		if ts.StepTemplate != nil && s.Image == "" {
 			s.Image = ts.StepTemplate.Image
 		}
@@ -105,7 +117,7 @@ func (p *plan) choose(where string, s pipelinev1.Step) (how, error) {
 	if !p.runner.AllowHost {
 		return 0, fmt.Errorf("%s.image: %s needs podman or docker, which is not here; --allow-host runs its command on this machine instead, with your rights", where, s.Image)
 	}
-	if len(s.Command) == 0 && s.Script == "" {
+	if _, known := defaultCommand(s.Image, s.Args); !known && len(s.Command) == 0 && s.Script == "" {
 		return 0, fmt.Errorf("%s.command: what the image %s runs by itself is not known without podman or docker", where, s.Image)
 	}
 	return onHost, nil

@@ -40,6 +40,7 @@ type invocation struct {
 	image         string
 	command, args []string
 	env           []string
+	path          string // PATH of env
 	dir           string
 	mounts        mounts
 }
@@ -107,6 +108,11 @@ func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reaso
 	results := stepResults{filepath.Join(p.dir, "tekton", "steps")}
 	s := p.steps[i]
 	if err := makeFolders(filepath.Join(results.dir, s.Name, "results"), filepath.Join(results.dir, s.Name, "artifacts")); err != nil {
+		fmt.Fprintln(log, err)
+		return 1, "", false, nil
+	}
+	// Tekton has each step's folder under its number as well.
+	if err := os.Symlink(s.Name, filepath.Join(results.dir, strconv.Itoa(i))); err != nil {
 		fmt.Fprintln(log, err)
 		return 1, "", false, nil
 	}
@@ -196,7 +202,8 @@ func (p *pod) command(ctx context.Context, call invocation, h how) (cmd *exec.Cm
 		}
 		cmd = exec.Command(p.runner.Programs.path(pkg), words...)
 	default:
-		cmd = exec.Command(call.command[0], append(call.command[1:], call.args...)...)
+		words := append(append([]string{}, call.command...), call.args...)
+		cmd = exec.Command(program(words[0], call.path), words[1:]...)
 	}
 	cmd.Env, cmd.Dir = call.env, call.dir
 	return cmd, func() {}, nil

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"path/filepath"
 	"slices"
@@ -30,27 +31,42 @@ func (r *Runner) folders(pod string, ts *pipelinev1.TaskSpec, bindings []pipelin
 		return nil, err
 	}
 	var m mounts
-	m.add(tektonRoot, tekton, false)
-	m.add(workspaceRoot, dirs[0], false)
+	m.add(mount{path: tektonRoot, folder: tekton})
+	m.add(mount{path: workspaceRoot, folder: dirs[0]})
 	for _, b := range bindings {
-		folder, err := r.workspaceFolder(pod, b)
-		if err != nil {
+		mt := mount{path: filepath.Join(workspaceRoot, b.Name)}
+		var err error
+		if mt.folder, err = r.workspaceFolder(pod, b); err != nil {
 			return nil, err
 		}
-		path, readOnly := filepath.Join(workspaceRoot, b.Name), false
 		if i := slices.IndexFunc(ts.Workspaces, func(w pipelinev1.WorkspaceDeclaration) bool { return w.Name == b.Name }); i >= 0 {
-			path, readOnly = ts.Workspaces[i].GetMountPath(), ts.Workspaces[i].ReadOnly
+			mt.path, mt.readOnly = ts.Workspaces[i].GetMountPath(), ts.Workspaces[i].ReadOnly
 		}
-		m.add(path, folder, readOnly)
-		for _, s := range ts.Steps {
-			for _, u := range s.Workspaces {
-				if u.Name == b.Name && u.MountPath != "" {
-					m.add(u.MountPath, folder, readOnly)
-				}
-			}
+		if mt.readOnly && r.Engine == nil {
+			mt.source, mt.folder = mt.folder, filepath.Join(pod, "read-only", filepath.Base(b.Name))
 		}
+		m.addTo(ts.Steps, b.Name, mt)
 	}
 	return m, nil
+}
+
+// addTo adds the mount of a workspace for the steps that ask for it, and where
+// none does for all.
+func (m *mounts) addTo(steps []pipelinev1.Step, workspace string, mt mount) {
+	isolated := false
+	for i, s := range steps {
+		for _, u := range s.Workspaces {
+			if u.Name != workspace {
+				continue
+			}
+			own := mt
+			own.path, own.steps, isolated = cmp.Or(u.MountPath, mt.path), []int{i}, true
+			m.add(own)
+		}
+	}
+	if !isolated {
+		m.add(mt)
+	}
 }
 
 // declared is the spec with a declaration for each bound workspace: Tekton lets
@@ -109,11 +125,11 @@ func translateSpec(ts *pipelinev1.TaskSpec, m mounts) *pipelinev1.TaskSpec {
 		translateEnv(t.Env, m)
 	}
 	for i := range ts.Steps {
-		s := &ts.Steps[i]
-		s.WorkingDir, s.Script = m.translate(s.WorkingDir), m.translate(s.Script)
-		translateEach(s.Command, m)
-		translateEach(s.Args, m)
-		translateEnv(s.Env, m)
+		s, own := &ts.Steps[i], m.of(i)
+		s.WorkingDir, s.Script = own.translate(s.WorkingDir), own.translate(s.Script)
+		translateEach(s.Command, own)
+		translateEach(s.Args, own)
+		translateEnv(s.Env, own)
 	}
 	for i := range ts.Params {
 		if d := ts.Params[i].Default; d != nil {

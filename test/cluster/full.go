@@ -152,7 +152,7 @@ func (f full) environment() ([]variable, error) {
 		{"LOCKSTEP_GITEA_PASSWORD_FILE", f.giteaPasswordFile()},
 	}
 	images := f.images()
-	for _, name := range []string{"static", "busybox", "go"} {
+	for _, name := range []string{"static", "busybox", "go", "userland"} {
 		if reference := images[name]; reference != "" {
 			list = append(list, variable{"LOCKSTEP_IMAGE_" + strings.ToUpper(name), reference})
 		}

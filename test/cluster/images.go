@@ -18,7 +18,7 @@ const nonroot = 65532
 // baseImages makes and pushes the images that stand in for those that other clusters pull from public registries.
 // It returns their references by digest, by name.
 func (f full) baseImages(ctx context.Context) (map[string]string, error) {
-	makers := []func(context.Context) (image.Image, error){f.pauseImage, f.staticImage, f.busyboxImage, f.goImage}
+	makers := []func(context.Context) (image.Image, error){f.pauseImage, f.staticImage, f.busyboxImage, f.goImage, f.userlandImage}
 	references := map[string]string{}
 	for _, make := range makers {
 		i, err := make(ctx)
