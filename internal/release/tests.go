@@ -10,6 +10,7 @@ import (
 	"helm.sh/helm/v3/pkg/action"
 	helm "helm.sh/helm/v3/pkg/release"
 
+	"github.com/lockstep-cd/lockstep/internal/cluster"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -32,6 +33,19 @@ func (v *Revision) tests() []*helm.Hook {
 		}
 	}
 	return tests
+}
+
+// TestObjects are the objects of the revision's Helm tests.
+func (r *Release) TestObjects(v *Revision) ([]cluster.Object, error) {
+	var objects []cluster.Object
+	for _, hook := range v.tests() {
+		found, err := r.client.Objects(hook.Manifest)
+		if err != nil {
+			return nil, fmt.Errorf("read the Helm test %s of release %s: %w", hook.Name, r.name, err)
+		}
+		objects = append(objects, found...)
+	}
+	return objects, nil
 }
 
 // Test runs the Helm tests of the newest revision, as `helm test` does, and

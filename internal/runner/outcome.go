@@ -3,6 +3,7 @@ package runner
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"sort"
 	"time"
 
@@ -27,11 +28,23 @@ func (o *Outcome) Results() []Result {
 		return list
 	}
 	for _, tr := range o.TaskRuns {
-		for _, r := range tr.Status.Results {
+		for _, r := range inOrder(tr) {
 			list = append(list, Result{r.Name, plain(r.Value)})
 		}
 	}
 	return list
+}
+
+// inOrder are the results of a TaskRun as its Task declares them: Tekton has
+// them in the order in which the steps hand them on.
+func inOrder(tr *pipelinev1.TaskRun) []pipelinev1.TaskRunResult {
+	if tr.Status.TaskSpec == nil {
+		return tr.Status.Results
+	}
+	place := func(r pipelinev1.TaskRunResult) int {
+		return slices.IndexFunc(tr.Status.TaskSpec.Results, func(d pipelinev1.TaskResult) bool { return d.Name == r.Name })
+	}
+	return slices.SortedStableFunc(slices.Values(tr.Status.Results), func(a, b pipelinev1.TaskRunResult) int { return place(a) - place(b) })
 }
 
 func plain(v pipelinev1.ResultValue) string {

@@ -111,7 +111,10 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (entr
 	if e.Environment == "" {
 		e.Environment = c.Release
 	}
-	if e.State != "failed" {
+	switch {
+	case e.State == "deployed" && c.Verified == "skipped (simulated)":
+		e.Reason = "SimulatedNodes" // why it is not verified
+	case e.State != "failed":
 		e.Reason = ""
 	}
 	rel, err := release.Open(client, c.Release)

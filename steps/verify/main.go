@@ -33,7 +33,7 @@ type config struct {
 	SSLCA  string `workspace:"ssl-ca-directory" desc:"Folder with the file crtFileName, trusted for chart repositories besides the system's certificates."`
 	Creds  string `credentials:"path"`
 
-	Outcome string `result:"outcome" desc:"verified, superseded or failed."`
+	Outcome string `result:"outcome" desc:"verified, superseded or failed; skipped (simulated) on nodes that execute no container."`
 }
 
 func main() {
@@ -49,8 +49,7 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	c.Outcome = "verified"
-	if err = verify(ctx, c, client); err != nil {
+	if c.Outcome, err = verify(ctx, c, client); err != nil {
 		c.Outcome = "failed"
 	}
 	return errors.Join(err, note(ctx, c, client, err))

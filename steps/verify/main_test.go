@@ -23,7 +23,8 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"verify": mai
 
 // TestSessions runs each session with a namespace $NAMESPACE of its own on the
 // light cluster. Its nodes are simulated: pods become ready by themselves, but
-// no container is executed, so the outcome of a test pod is staged.
+// no container is executed. What a kubelet would report is staged, for pods that
+// are kept away from those nodes.
 func TestSessions(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
@@ -40,6 +41,7 @@ func TestSessions(t *testing.T) {
 			"commit": commit,
 			"deploy": deploy,
 			"finish": finish,
+			"kubelet": kubelet,
 			"scale":  scale,
 		},
 	})
@@ -79,10 +81,37 @@ func deploy(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 }
 
-// finish ends the pod of a Helm test as soon as it exists, in the background:
-// finish <pod> Succeeded|Failed
-func finish(ts *testscript.TestScript, neg bool, args []string) {
+// kubelet runs the pods of Deployments that no node has, in the background.
+func kubelet(ts *testscript.TestScript, neg bool, args []string) {
 	on := clusterOf(ts)
+	go func() {
+		pods := on.Kubernetes.CoreV1().Pods(on.Namespace)
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			list, err := pods.List(context.Background(), metav1.ListOptions{LabelSelector: "app"})
+			if err != nil {
+				continue
+			}
+			for _, p := range list.Items {
+				if p.Spec.SchedulerName == clustertest.Unscheduled && p.Status.Phase == core.PodPending {
+					_, _ = pods.Patch(context.Background(), p.Name, types.MergePatchType, []byte(`{"status":{"phase":"Running",
+						"conditions":[{"type":"Ready","status":"True"},{"type":"ContainersReady","status":"True"}],
+						"containerStatuses":[{"name":"web","image":"example.com/web","imageID":"example.com/web@sha256:1a2b","containerID":"containerd://1a2b",
+						"ready":true,"restartCount":0,"state":{"running":{}}}]}}`), metav1.PatchOptions{}, "status")
+				}
+			}
+		}
+	}()
+}
+
+// finish ends the pod of a Helm test as soon as it exists, in the background,
+// as a kubelet does: finish <pod> Succeeded|Failed
+func finish(ts *testscript.TestScript, neg bool, args []string) {
+	on, code := clusterOf(ts), "0"
+	if args[1] == "Failed" {
+		code = "1"
+	}
+	status := []byte(`{"status":{"phase":"` + args[1] + `","containerStatuses":[{"name":"test","image":"example.com/test:1","imageID":"example.com/test@sha256:1a2b",
+		"containerID":"containerd://1a2b","ready":false,"restartCount":0,"state":{"terminated":{"exitCode":` + code + `}}}]}}`)
 	go func() {
 		pods := on.Kubernetes.CoreV1().Pods(on.Namespace)
 		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
@@ -90,7 +119,7 @@ func finish(ts *testscript.TestScript, neg bool, args []string) {
 			if err != nil || pod.Status.Phase != core.PodPending {
 				continue // the one of an earlier test is still there
 			}
-			if _, err := pods.Patch(context.Background(), args[0], types.MergePatchType, []byte(`{"status":{"phase":"`+args[1]+`"}}`), metav1.PatchOptions{}, "status"); err == nil {
+			if _, err := pods.Patch(context.Background(), args[0], types.MergePatchType, status, metav1.PatchOptions{}, "status"); err == nil {
 				return
 			}
 		}

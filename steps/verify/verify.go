@@ -19,45 +19,79 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/rollout"
 )
 
+// What verify says of a release that is not known to be wrong.
+const (
+	verified = "verified"
+	// skipped: its nodes are simulated, so that nothing that only a container
+	// could show was seen.
+	skipped = "skipped (simulated)"
+)
+
 // verify checks from the cheapest to the dearest: what was deployed, whether
 // it became healthy, whether it is still as deployed, whether its tests pass.
-func verify(ctx context.Context, c *config, client *cluster.Client) error {
+// It returns what is known then.
+func verify(ctx context.Context, c *config, client *cluster.Client) (outcome string, err error) {
 	rel, err := release.Open(client, c.Release)
 	if err != nil {
-		return err
+		return "", err
 	}
 	deployed, err := deployedRevision(rel, c)
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := isWhatGitSays(ctx, c, deployed); err != nil {
-		return err
+		return "", err
 	}
 	objects, err := rel.Objects(deployed)
 	if err != nil {
-		return err
+		return "", err
 	}
 	err = rollout.Wait(ctx, client, objects, rollout.Options{Timeout: c.Timeout, CrashLimit: c.CrashLimit, Grace: c.Grace})
 	if err != nil {
-		return err
+		return "", err
 	}
 	if err := isAsDeployed(client, objects); err != nil {
-		return err
+		return "", err
 	}
+	simulated, err := rollout.Simulated(ctx, client, objects)
+	if err != nil {
+		return "", err
+	}
+	if simulated {
+		slog.WarnContext(ctx, "the nodes are simulated: no container was executed, so that pods are ready was not verified, and Helm tests are left out",
+			"release", c.Release, "revision", deployed.Number)
+		return skipped, nil
+	}
+	return test(ctx, c, client, rel, deployed)
+}
+
+// test runs the Helm tests of a healthy release where there is something to run.
+func test(ctx context.Context, c *config, client *cluster.Client, rel *release.Release, deployed *release.Revision) (outcome string, err error) {
 	if c.SkipTests || !deployed.HasTests() {
 		slog.InfoContext(ctx, "healthy", "release", c.Release, "revision", deployed.Number)
-		return nil
+		return verified, nil
 	}
 	if c.Deployment == "unchanged" && deployed.Tested() {
 		// Helm notes each run of a test in the release: a run that has nothing to do changes nothing.
 		slog.InfoContext(ctx, "healthy, and its tests passed when it was deployed", "release", c.Release, "revision", deployed.Number)
-		return nil
+		return verified, nil
 	}
-	if err := rel.Test(c.Timeout, os.Stderr); err != nil {
-		return err
+	failed := rel.Test(c.Timeout, os.Stderr)
+	// A release without pods of its own shows only here where it is.
+	objects, err := rel.TestObjects(deployed)
+	if err != nil {
+		return "", errors.Join(failed, err)
+	}
+	simulated, err := rollout.Simulated(ctx, client, objects)
+	if err := errors.Join(failed, err); err != nil && !simulated {
+		return "", err
+	}
+	if simulated {
+		slog.WarnContext(ctx, "the nodes are simulated: no Helm test was executed, whatever its pod says", "release", c.Release, "revision", deployed.Number)
+		return skipped, nil
 	}
 	slog.InfoContext(ctx, "healthy, and its tests pass", "release", c.Release, "revision", deployed.Number)
-	return nil
+	return verified, nil
 }
 
 func deployedRevision(rel *release.Release, c *config) (*release.Revision, error) {
