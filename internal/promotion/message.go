@@ -73,10 +73,17 @@ func subject(applied []Applied) string {
 
 var trailerForm = regexp.MustCompile(`^([A-Za-z0-9][A-Za-z0-9-]*):\s*(\S.*)$`)
 
+// unsetTrailer has a key and no value: the parameter that it is made from was
+// not given.
+var unsetTrailer = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]*:\s*$`)
+
 func (m Message) trailers(applied []Applied) ([]string, error) {
 	own := make([]string, 0, len(m.Trailers))
 	var keys []string
 	for _, line := range m.Trailers {
+		if unsetTrailer.MatchString(oneLine(line)) {
+			continue
+		}
 		match := trailerForm.FindStringSubmatch(oneLine(line))
 		if match == nil {
 			return nil, fault.Usage("InvalidTrailer", fmt.Errorf("trailer %.80q is not of the form Key: value", line),

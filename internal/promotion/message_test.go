@@ -28,7 +28,7 @@ func compose(t *testing.T, m promotion.Message, applied ...promotion.Applied) st
 func TestMessage(t *testing.T) {
 	got := compose(t, promotion.Message{
 		Changelog: "fix: one\n\nfeat: two\n",
-		Trailers:  []string{"Lockstep-Environment: staging", "lockstep-operation: rollback"},
+		Trailers:  []string{"Lockstep-Environment: staging", "Lockstep-Source: ", "lockstep-operation: rollback"},
 	}, promoted("web", "1.0.0", "1.0.1"))
 	want := `chore: promote web to version 1.0.1
 
@@ -110,7 +110,7 @@ func TestRow46_TrailersStayOneLine(t *testing.T) {
 	if !strings.Contains(text, "\nLockstep-Run: a Lockstep-Operation: rollback\n") {
 		t.Errorf("a trailer made another:\n%s", text)
 	}
-	for _, line := range []string{"", "no colon", ": x", "a b: c", "Key:"} {
+	for _, line := range []string{"", "no colon", ": x", "a b: c", ":"} {
 		if _, err := (promotion.Message{Trailers: []string{line}}).Compose(nil); fault.Of(err).Kind != fault.KindUsage {
 			t.Errorf("trailer %q: %v, want a usage error", line, err)
 		}

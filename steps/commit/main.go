@@ -19,7 +19,7 @@ import (
 type config struct {
 	Message        string        `param:"message" desc:"Subject and body of the commit. Empty: written from what was promoted. Example: chore: promote user-service to version 2.3.119"`
 	Changelog      string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the message."`
-	Trailers       []string      `param:"trailers" desc:"Trailers of the commit, one per line. Example: Lockstep-Environment: staging"`
+	Trailers       []string      `param:"trailers" desc:"Trailers of the commit, one per line; one without a value is left out. Example: Lockstep-Environment: staging"`
 	Branch         string        `param:"branch" desc:"Branch to push to. Empty: the one that is checked out, else the remote's default. Example: main"`
 	URL            string        `param:"url" desc:"Repository to push to. Empty: where the checkout came from. Example: https://git.example.com/acme/environment-staging"`
 	AuthorName     string        `param:"author-name" default:"Lockstep" desc:"Name of the commit's author."`
