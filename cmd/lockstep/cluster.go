@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/runner"
 )
 
 // settings of the control plane that `lockstep local up` started.
@@ -31,11 +32,16 @@ func clusterSettings() clusterState {
 // startCluster starts the control plane with simulated nodes and returns its
 // kubeconfig. It is compiled from its modules, by a program of the checkout.
 func startCluster(ctx context.Context, progress io.Writer) (string, error) {
-	dir := around(".", filepath.Join("test", "cluster", "go.mod"))
-	if dir == "" {
+	inside := filepath.Join("test", "cluster")
+	root := runner.Around(".", func(dir string) bool {
+		_, err := os.Stat(filepath.Join(dir, inside, "go.mod"))
+		return err == nil
+	})
+	if root == "" {
 		return "", fault.Usage("NoCheckout", fmt.Errorf("the control plane is built from a checkout of Lockstep, and this folder is not in one"),
 			"run this in a checkout, name a cluster with --kubeconfig, or go without one: --no-cluster")
 	}
+	dir := filepath.Join(root, inside)
 	if _, err := clusterProgram(ctx, dir, progress, "light", "up"); err != nil {
 		return "", err
 	}
@@ -67,23 +73,6 @@ func stopCluster(ctx context.Context, progress io.Writer) error {
 		return err
 	}
 	return os.Remove(settingsFile())
-}
-
-// around is the folder of marker in the nearest folder above path that has it.
-func around(path, marker string) string {
-	dir, err := filepath.Abs(path)
-	if err != nil {
-		return ""
-	}
-	for {
-		if _, err := os.Stat(filepath.Join(dir, marker)); err == nil {
-			return filepath.Dir(filepath.Join(dir, marker))
-		}
-		if filepath.Dir(dir) == dir {
-			return ""
-		}
-		dir = filepath.Dir(dir)
-	}
 }
 
 // clusterProgram runs test/cluster and returns what it prints; its progress goes on.

@@ -92,7 +92,7 @@ func mostOuter(objects []metav1.Object) []metav1.Object {
 }
 
 func (c *Catalog) addNeighbours(path string) error {
-	root := around(path, func(dir string) bool {
+	root := Around(path, func(dir string) bool {
 		matches, err := filepath.Glob(filepath.Join(dir, neighbours[0]))
 		return err == nil && len(matches) > 0
 	})
@@ -115,14 +115,14 @@ func (c *Catalog) addNeighbours(path string) error {
 
 // ModuleAround returns the folder of the Go module that path lies in, or "".
 func ModuleAround(path string) string {
-	return around(path, func(dir string) bool {
+	return Around(path, func(dir string) bool {
 		_, err := os.Stat(filepath.Join(dir, "go.mod"))
 		return err == nil
 	})
 }
 
-// around is the nearest folder that is, or holds, path and fits.
-func around(path string, fits func(dir string) bool) string {
+// Around returns the nearest folder that is, or holds, path and fits, or "".
+func Around(path string, fits func(dir string) bool) string {
 	dir, err := filepath.Abs(path)
 	if err != nil {
 		return ""
