@@ -38,11 +38,11 @@ func TestSessions(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"commit": commit,
-			"deploy": deploy,
-			"finish": finish,
+			"commit":  commit,
+			"deploy":  deploy,
+			"finish":  finish,
 			"kubelet": kubelet,
-			"scale":  scale,
+			"scale":   scale,
 		},
 	})
 }
