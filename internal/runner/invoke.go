@@ -102,18 +102,21 @@ func (p *pod) writeScript(i int, text string) (path, script string, err error) {
 	if !strings.HasPrefix(script, "#!") {
 		script = shebang + text
 	}
-	path = filepath.Join(p.dir, "tekton", "scripts", fmt.Sprintf("script-%d", i))
-	return path, script, os.WriteFile(path, []byte(script), 0o755) //nolint:gosec // it is run
+	inside := filepath.Join("tekton", "scripts", fmt.Sprintf("script-%d", i))
+	if err := p.root.RemoveAll(inside); err != nil {
+		return "", "", err
+	}
+	return filepath.Join(p.dir, inside), script, p.root.WriteFile(inside, []byte(script), 0o755)
 }
 
 // copyCredentials gives each step a fresh copy, as Tekton does: a step that
 // changes them changes nothing for the next one. Programs look for them at home.
 func (p *pod) copyCredentials() error {
-	target := filepath.Join(p.dir, "tekton", "creds")
-	if err := os.RemoveAll(target); err != nil {
+	const target = "tekton/creds"
+	if err := p.root.RemoveAll(target); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(target, 0o700); err != nil || p.runner.Credentials == "" {
+	if err := p.root.MkdirAll(target, 0o700); err != nil || p.runner.Credentials == "" {
 		return err
 	}
 	for _, name := range []string{".git-credentials", ".gitconfig", ".ssh", ".docker"} {
@@ -121,8 +124,8 @@ func (p *pod) copyCredentials() error {
 		if _, err := os.Stat(source); os.IsNotExist(err) {
 			continue
 		}
-		for _, dir := range []string{target, filepath.Join(p.dir, "tekton", "home")} {
-			if err := copyTree(source, filepath.Join(dir, name)); err != nil {
+		for _, dir := range []string{target, "tekton/home"} {
+			if err := copyTree(source, p.root, filepath.Join(dir, name)); err != nil {
 				return fmt.Errorf("credentials: %w", err)
 			}
 		}
@@ -132,7 +135,7 @@ func (p *pod) copyCredentials() error {
 
 // copyTree copies a file or folder for its owner's eyes only: SSH refuses keys
 // that others can read.
-func copyTree(from, to string) error {
+func copyTree(from string, root *os.Root, to string) error {
 	return filepath.WalkDir(from, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -142,12 +145,12 @@ func copyTree(from, to string) error {
 			return err
 		}
 		if d.IsDir() {
-			return os.MkdirAll(filepath.Join(to, inside), 0o700)
+			return root.MkdirAll(filepath.Join(to, inside), 0o700)
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {
 			return err
 		}
-		return os.WriteFile(filepath.Join(to, inside), content, 0o600)
+		return root.WriteFile(filepath.Join(to, inside), content, 0o600)
 	})
 }

@@ -27,6 +27,9 @@ type pod struct {
 	task   string
 	tr     *pipelinev1.TaskRun
 	dir    string
+	// root is dir for what this process reads and writes there besides: a step
+	// may have left links in it that lead elsewhere.
+	root   *os.Root
 	logs   string
 	mounts mounts
 	spec   *pipelinev1.TaskSpec // results and steps, as in a container
@@ -94,6 +97,9 @@ func (p *pod) step(ctx context.Context, i int) (failed bool, err error) {
 		exit, code = &code, 0
 	}
 	message := p.end(i, code, exit, reason)
+	if message != "" {
+		fmt.Fprintln(log, message) // as Tekton's entrypoint does
+	}
 	event.Kind, event.Well, event.Reason, event.Message = StepEnded, code == 0 && reason == "", reason, message
 	if continued {
 		event.Reason = "Continued"
@@ -105,14 +111,9 @@ func (p *pod) step(ctx context.Context, i int) (failed bool, err error) {
 // attempt runs the step's program. continued says that it failed and that this
 // is to be ignored.
 func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reason string, continued bool, err error) {
-	results := stepResults{filepath.Join(p.dir, "tekton", "steps")}
+	results := stepResults{p.root}
 	s := p.steps[i]
-	if err := makeFolders(filepath.Join(results.dir, s.Name, "results"), filepath.Join(results.dir, s.Name, "artifacts")); err != nil {
-		fmt.Fprintln(log, err)
-		return 1, "", false, nil
-	}
-	// Tekton has each step's folder under its number as well.
-	if err := os.Symlink(s.Name, filepath.Join(results.dir, strconv.Itoa(i))); err != nil {
+	if err := p.makeStepFolders(i, s.Name); err != nil {
 		fmt.Fprintln(log, err)
 		return 1, "", false, nil
 	}
@@ -147,6 +148,15 @@ func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reaso
 	}
 	fmt.Fprintln(log, runErr)
 	return 1, "", false, nil
+}
+
+// makeStepFolders makes where a step leaves results and artifacts. Tekton has
+// each step's folder under its number as well.
+func (p *pod) makeStepFolders(i int, container string) error {
+	return errors.Join(
+		p.root.MkdirAll(filepath.Join(stepsFolder, container, "results"), 0o755),
+		p.root.MkdirAll(filepath.Join(stepsFolder, container, "artifacts"), 0o755),
+		p.root.Symlink(container, filepath.Join(stepsFolder, strconv.Itoa(i))))
 }
 
 // exitCode is 255 for a program that a signal ended, as Tekton's entrypoint
@@ -250,7 +260,7 @@ func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reaso
 			names = append(names, r.Name)
 		}
 	}
-	task, err := readResults(filepath.Join(p.dir, "tekton", "results"), names, result.TaskRunResultType)
+	task, err := readResults(p.root, filepath.Join("tekton", "results"), names, result.TaskRunResultType)
 	if err != nil {
 		return "", err
 	}
@@ -258,12 +268,15 @@ func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reaso
 	for _, r := range p.steps[i].Results {
 		names = append(names, r.Name)
 	}
-	own, err := readResults(filepath.Join(p.dir, "tekton", "steps", p.steps[i].Name, "results"), names, result.StepResultType)
+	own, err := readResults(p.root, filepath.Join(stepsFolder, p.steps[i].Name, "results"), names, result.StepResultType)
 	if err != nil {
 		return "", err
 	}
-	path := filepath.Join(p.dir, "tekton", "run", p.steps[i].Name)
-	_ = os.Remove(path)
+	// No step sees this folder.
+	path := filepath.Join(p.dir, "messages", p.steps[i].Name)
+	if err := makeFolders(filepath.Dir(path)); err != nil {
+		return "", err
+	}
 	if err := termination.WriteMessage(path, append(append(found, task...), own...)); err != nil {
 		// Without the results the message still says when the step began.
 		return "", errors.Join(err, termination.WriteMessage(path, plain))
@@ -272,9 +285,9 @@ func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reaso
 	return string(text), err
 }
 
-func readResults(dir string, names []string, kind result.ResultType) ([]result.RunResult, error) {
+func readResults(pod *os.Root, dir string, names []string, kind result.ResultType) ([]result.RunResult, error) {
 	var found []result.RunResult
-	root, err := os.OpenRoot(dir)
+	root, err := pod.OpenRoot(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
 	}
@@ -297,5 +310,5 @@ func readResults(dir string, names []string, kind result.ResultType) ([]result.R
 
 func (p *pod) writeExitCode(container string, code int) {
 	// A later step that reads a missing file says so itself.
-	_ = os.WriteFile(filepath.Join(p.dir, "tekton", "steps", container, "exitCode"), []byte(strconv.Itoa(code)), 0o644) //nolint:gosec // other steps read it
+	_ = p.root.WriteFile(filepath.Join(stepsFolder, container, "exitCode"), []byte(strconv.Itoa(code)), 0o644)
 }

@@ -1,6 +1,7 @@
 package runner
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -18,17 +19,21 @@ import (
 // starts, from what earlier steps wrote.
 var stepResult = regexp.MustCompile(`\$\(steps\.([A-Za-z0-9-]+)\.results\.([A-Za-z0-9_-]+)(?:\[(\*|\d+)\]|\.([A-Za-z0-9_.-]+))?\)`)
 
-// stepResults reads the results of earlier steps below a folder.
-type stepResults struct {
-	dir string // holds <container>/results/<name>
-}
+// stepsFolder holds <container>/results/<name> in a pod's folder.
+const stepsFolder = "tekton/steps"
+
+// stepResults reads the results of earlier steps of a pod.
+type stepResults struct{ pod *os.Root }
 
 // value returns what an expression stands for: a text, or the items of [*].
 func (r stepResults) value(match []string) (text string, items []string, err error) {
 	step, result, index, key := match[1], match[2], match[3], match[4]
-	content, err := os.ReadFile(filepath.Join(r.dir, podconvert.GetContainerName(step), "results", result))
-	if err != nil {
+	content, err := r.pod.ReadFile(filepath.Join(stepsFolder, podconvert.GetContainerName(step), "results", result))
+	if errors.Is(err, os.ErrNotExist) {
 		return "", nil, fmt.Errorf("%s: step %s wrote no result %s", match[0], step, result)
+	}
+	if err != nil {
+		return "", nil, fmt.Errorf("%s: %w", match[0], err)
 	}
 	var v pipelinev1.ResultValue
 	if err := v.UnmarshalJSON(content); err != nil {

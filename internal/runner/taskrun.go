@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -76,6 +77,7 @@ func (r *Runner) attempt(ctx context.Context, tr *pipelinev1.TaskRun, p *plan) {
 		finish(tr, podconvert.ReasonPodCreationFailed, err)
 		return
 	}
+	defer pd.root.Close()
 	cause := pd.run(ctx)
 	if err := pd.report(ctx, cause, ts); err != nil {
 		finish(tr, pipelinev1.TaskRunReasonFailedValidation, err)
@@ -165,6 +167,9 @@ func (r *Runner) newPod(ctx context.Context, name string, ts *pipelinev1.TaskSpe
 		return nil, err
 	}
 	if pd.host, err = merged(onHostSpec(ctx, name, ts, tr, pd.mounts)); err != nil {
+		return nil, err
+	}
+	if pd.root, err = os.OpenRoot(pd.dir); err != nil {
 		return nil, err
 	}
 	tr.Status.TaskSpec = pd.spec

@@ -26,13 +26,19 @@ func (r *Runner) workspaceFolder(pod string, b pipelinev1.WorkspaceBinding) (str
 	if err != nil {
 		return "", fmt.Errorf("workspace %s: %w", b.Name, err)
 	}
-	if b.SubPath != "" {
-		if !filepath.IsLocal(b.SubPath) {
-			return "", fmt.Errorf("workspace %s: the subPath %q leads out of its volume", b.Name, b.SubPath)
-		}
-		folder = filepath.Join(folder, b.SubPath)
+	if err := os.MkdirAll(folder, 0o755); err != nil || b.SubPath == "" {
+		return folder, err
 	}
-	return folder, os.MkdirAll(folder, 0o755)
+	// A step may have put a link there.
+	root, err := os.OpenRoot(folder)
+	if err != nil {
+		return "", fmt.Errorf("workspace %s: %w", b.Name, err)
+	}
+	defer root.Close()
+	if err := root.MkdirAll(b.SubPath, 0o755); err != nil {
+		return "", fmt.Errorf("workspace %s: the subPath %q: %w", b.Name, b.SubPath, err)
+	}
+	return filepath.Join(folder, b.SubPath), nil
 }
 
 func (r *Runner) volumeFolder(pod string, b pipelinev1.WorkspaceBinding) (string, error) {

@@ -126,7 +126,7 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (entr
 		return e, err
 	}
 	if last != nil && last.Commit == c.Commit {
-		e.Revision, e.Applications, e.Started = last.Number, last.Applications(), last.Started.UTC().Truncate(time.Second)
+		e.Revision, e.Applications, e.Started = last.Number, append(e.Applications, last.Applications()...), last.Started.UTC().Truncate(time.Second)
 	}
 	if !lease.Since.IsZero() {
 		e.Started = lease.Since.UTC().Truncate(time.Second)
