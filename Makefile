@@ -5,24 +5,41 @@ export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 export KO_CONFIG_PATH := $(CURDIR)/ko.yaml
 
-CLUSTER := cd test/cluster && go run .
+TESTCLUSTER := cd test/cluster && go run .
 
 .PHONY: help
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
+# Where the demo runs: full is a real cluster on this machine, light needs neither root nor containers.
+CLUSTER := full
+
 .PHONY: demo
-demo: ## show the main job on a real cluster on this machine (Debian, root); sets up all it needs
-	$(CLUSTER) full up
-	eval "$$($(CLUSTER) full env)" && go run ./test/demo
+demo: demo-$(CLUSTER) ## show the main job on a real cluster on this machine (Debian, root), or without one: CLUSTER=light
+
+.PHONY: demo-full
+demo-full:
+	$(TESTCLUSTER) full up
+	eval "$$($(TESTCLUSTER) full env)" && go run ./test/demo full
+
+.PHONY: demo-light
+demo-light:
+	go run ./test/demo light
 
 .PHONY: demo-down
-demo-down: ## stop the demo's cluster; its data stays for the next start
-	$(CLUSTER) full down
+demo-down: demo-down-$(CLUSTER) ## stop what the demo started; its data stays for the next start
+
+.PHONY: demo-down-full
+demo-down-full:
+	$(TESTCLUSTER) full down
+
+.PHONY: demo-down-light
+demo-down-light:
+	go run ./test/demo light down
 
 .PHONY: test
 test: ## all tests that need neither root nor a full cluster
-	$(CLUSTER) light up
+	$(TESTCLUSTER) light up
 	go test -timeout 40m ./...
 	cd test/cluster && go test -timeout 20m ./...
 	cd examples/user-service && go test ./...
@@ -30,8 +47,8 @@ test: ## all tests that need neither root nor a full cluster
 
 .PHONY: e2e
 e2e: ## the pipelines on a real cluster on this machine (Debian, root)
-	$(CLUSTER) full up
-	eval "$$($(CLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v ./test/e2e
+	$(TESTCLUSTER) full up
+	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v ./test/e2e
 
 .PHONY: check
 check: ## formatting, vet, generated files
@@ -53,8 +70,8 @@ mutations: ## take every guard out, one at a time, and want its test red
 
 .PHONY: images
 images: ## build all programs as images into KO_DOCKER_REPO
-	$(CLUSTER) build tools
-	eval "$$($(CLUSTER) full env)" && ko build --base-import-paths --sbom none ./steps/...
+	$(TESTCLUSTER) build tools
+	eval "$$($(TESTCLUSTER) full env)" && ko build --base-import-paths --sbom none ./steps/...
 
 .PHONY: bench
 bench: ## the benchmarks side by side; writes bench/RESULTS.md

@@ -30,6 +30,8 @@ var rooms = map[string][]string{
 	"rollout":     {"cluster"},
 	"forge":       {"redact"},
 	"runner":      {},
+	"webhook":     {},
+	"local":       {"registry", "redact"},
 }
 
 // owners says who alone may import a library: the prefix of its path, and the
@@ -55,6 +57,7 @@ var owners = []struct {
 	{"k8s.io/cli-runtime", []string{"internal/cluster"}},
 	{"github.com/fluxcd/cli-utils", []string{"internal/rollout"}},
 	{"github.com/tektoncd/pipeline", []string{"internal/runner"}},
+	{"github.com/tektoncd/triggers", []string{"internal/webhook"}},
 	{"github.com/drone/go-scm", []string{"internal/forge"}},
 }
 

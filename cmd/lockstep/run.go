@@ -23,19 +23,14 @@ func runCommand() *cli.Command {
 		UsageText: "lockstep run [flags] PATH [NAME]\nlockstep run pipelines/environment -p url=https://git.example.com/acme/staging.git -w source=./work",
 		Description: "PATH is a file or folder of Tekton YAML; NAME says which object of it is meant, where there are several. What it refers to by name is looked for in " +
 			"tasks/, pipelines/ and steps/ around it. Steps with a ko:// image are built from source and run as programs; others run in podman or docker.",
-		Flags: []cli.Flag{
+		Flags: append(runnerFlags(),
 			&cli.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "`NAME=VALUE` of a parameter; items of an array, or key=value of an object, one per line or as JSON"},
 			&cli.StringSliceFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME=FOLDER` that a workspace is; without it, an empty one"},
 			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "further `FILE` of YAML with Tasks, StepActions, ConfigMaps or Secrets"},
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME[=VALUE]` for the environment of every step; without a value, this one's"},
-			&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that tells steps how to reach a cluster"},
-			&cli.StringFlag{Name: "credentials", Usage: "`FOLDER` with .git-credentials, .gitconfig and .ssh, as Tekton lays them out for steps"},
-			&cli.BoolFlag{Name: "allow-host", Usage: "without podman or docker, run the commands of other images on this machine, with your rights"},
-			&cli.StringFlag{Name: "engine", Value: "auto", Usage: "what runs other images: auto, none, or the `PROGRAM` podman or docker"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run; without it, one is made"},
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` of what is printed: text or json"},
 			&cli.BoolFlag{Name: "logs", Aliases: []string{"l"}, Usage: "print what each step prints, as it ends"},
-		},
+		),
 		Action:       runAction,
 		OnUsageError: usageError,
 	}
@@ -54,14 +49,14 @@ func runAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	kind, name := runner.Identify(o, c.String("name"))
-	kept, err := store().Begin(kind, name, path)
+	runner.Identify(o, c.String("name"))
+	kept, err := store().Begin(o, path)
 	if err != nil {
 		return err
 	}
 	r.Dir = kept.Dir
-	s := newScreen(c.App.ErrWriter, name, c.Bool("logs"))
-	r.Watch = s.hear
+	s := newScreen(c.App.ErrWriter, kept.Name, c.Bool("logs"))
+	r.Watch = func(e runner.Event) { kept.Hear(e); s.hear(e) }
 	outcome, err := r.Run(c.Context, o)
 	s.close()
 	if keepErr := kept.End(outcome); err == nil {
@@ -109,15 +104,12 @@ func prepare(c *cli.Context, path string) (*runner.Runner, object, error) {
 	if o, err = runner.Runnable(o, q); err != nil {
 		return nil, nil, err
 	}
-	r := &runner.Runner{
-		Catalog: catalog, Folders: folders, AllowHost: c.Bool("allow-host"),
-		Credentials: c.String("credentials"), Stderr: c.App.ErrWriter, Programs: programs(path),
-	}
-	if r.Environment, err = environment(c); err != nil {
+	r, err := runnerOf(c, path)
+	if err != nil {
 		return nil, nil, err
 	}
-	r.Engine, err = engine(c.String("engine"))
-	return r, o, err
+	r.Catalog, r.Folders = catalog, folders
+	return r, o, nil
 }
 
 func engine(name string) (*runner.Engine, error) {

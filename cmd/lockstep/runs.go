@@ -20,13 +20,14 @@ func runsCommand() *cli.Command {
 	return &cli.Command{
 		Name:         "runs",
 		Usage:        "list the runs of this machine, and look at one",
-		UsageText:    "lockstep runs [list]\nlockstep runs describe|logs|delete NAME",
+		UsageText:    "lockstep runs [list]\nlockstep runs describe|watch|logs|delete NAME",
 		Flags:        []cli.Flag{outputFlag()},
 		Action:       listRuns,
 		OnUsageError: usageError,
 		Subcommands: []*cli.Command{
 			{Name: "list", Aliases: []string{"ls"}, Usage: "list the runs, newest first", Flags: []cli.Flag{outputFlag()}, Action: listRuns, OnUsageError: usageError},
 			{Name: "describe", Usage: "show the tasks, steps and results of a run", ArgsUsage: "NAME", Flags: []cli.Flag{outputFlag()}, Action: describeRun, OnUsageError: usageError},
+			{Name: "watch", Usage: "follow a run until it ends; the exit code is the run's", ArgsUsage: "NAME", Action: watchRun, OnUsageError: usageError},
 			{Name: "logs", Usage: "print what the steps of a run printed", ArgsUsage: "NAME [TASK [STEP]]", Action: printLogs, OnUsageError: usageError},
 			{Name: "delete", Aliases: []string{"rm"}, Usage: "forget runs that have ended", ArgsUsage: "NAME …",
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "all", Usage: "every run that has ended"}}, Action: deleteRuns, OnUsageError: usageError},
@@ -124,6 +125,26 @@ func describeRun(c *cli.Context) error {
 			fmt.Fprintln(w)
 		}
 		fmt.Fprintf(w, "%s=%s\n", result.Name, result.Value)
+	}
+	return nil
+}
+
+func watchRun(c *cli.Context) error {
+	r, err := one(c)
+	if err != nil {
+		return err
+	}
+	s := newScreen(c.App.ErrWriter, r.Name, false)
+	r, err = store().Follow(c.Context, r.Name, s.hear)
+	s.close()
+	if err != nil {
+		return err
+	}
+	if err := report(c.App.Writer, s, r, "text"); err != nil {
+		return err
+	}
+	if r.State != runner.StateSucceeded {
+		return &ended{1}
 	}
 	return nil
 }

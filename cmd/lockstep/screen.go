@@ -17,6 +17,7 @@ import (
 // terminal, and a line for whatever happened elsewhere.
 type screen struct {
 	w     io.Writer
+	name  string
 	logs  bool
 	begun time.Time
 	tree  *tree // nil: no terminal
@@ -56,8 +57,7 @@ const (
 )
 
 func newScreen(w io.Writer, name string, logs bool) *screen {
-	s := &screen{w: w, logs: logs, begun: time.Now(), stop: make(chan struct{}), gone: make(chan struct{})}
-	fmt.Fprintf(w, "run %s\n", name)
+	s := &screen{w: w, name: name, logs: logs, begun: time.Now(), stop: make(chan struct{}), gone: make(chan struct{})}
 	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && !logs { //nolint:gosec // a file descriptor is small
 		s.tree = &tree{w: w, width: func() int {
 			if width, _, err := term.GetSize(int(f.Fd())); err == nil { //nolint:gosec // a file descriptor is small
@@ -90,7 +90,9 @@ func (s *screen) draw() {
 func (s *screen) redraw(last bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.tree.show(s.tasks, last)
+	if len(s.tasks) > 0 {
+		s.tree.show(s.tasks, last)
+	}
 }
 
 // close ends the drawing; what was drawn last stays.
@@ -103,6 +105,10 @@ func (s *screen) close() {
 func (s *screen) hear(e runner.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.name != "" {
+		fmt.Fprintf(s.w, "run %s\n", s.name)
+		s.name = ""
+	}
 	switch e.Kind {
 	case runner.RunStarted:
 		for _, name := range e.Tasks {

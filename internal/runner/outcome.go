@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 )
 
@@ -102,4 +103,18 @@ func describe(tr *pipelinev1.TaskRun) Task {
 		t.Steps = append(t.Steps, step)
 	}
 	return t
+}
+
+// Refused is the outcome of a run that could not start, for those who keep it
+// all the same.
+func Refused(o metav1.Object, err error) *Outcome {
+	switch o := o.(type) {
+	case *pipelinev1.PipelineRun:
+		o.Status.MarkFailed("NotSupportedHere", "%s", err.Error())
+		return &Outcome{PipelineRun: o}
+	case *pipelinev1.TaskRun:
+		o.Status.MarkResourceFailed("NotSupportedHere", err)
+		return &Outcome{TaskRuns: map[string]*pipelinev1.TaskRun{o.Name: o}}
+	}
+	return &Outcome{}
 }

@@ -90,9 +90,7 @@ func (p *pipelineRun) check(ctx context.Context) error {
 		if pt.TaskSpec != nil {
 			tr.Spec.TaskSpec = &pt.TaskSpec.TaskSpec
 		}
-		if err := p.plan.addTaskRun(ctx, tr); err != nil {
-			return err
-		}
+		p.plan.addTaskRun(ctx, tr)
 	}
 	return p.plan.prepare(ctx)
 }

@@ -34,11 +34,12 @@ type plan struct {
 	decided map[string]how
 }
 
-// addTaskRun looks at everything that a TaskRun needs.
-func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) error {
+// addTaskRun looks at everything that a TaskRun needs. Where the run itself
+// would fail to find its Task, it does so as on a cluster.
+func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) {
 	if tr.Spec.TaskRef != nil && tr.Spec.TaskRef.Resolver != "" {
 		p.reasons = append(p.reasons, "spec.taskRef.resolver: remote Tasks are not fetched")
-		return nil
+		return
 	}
 	for _, b := range tr.Spec.Workspaces {
 		p.reasons = append(p.reasons, unsupportedBinding("spec.workspaces["+b.Name+"]", b)...)
@@ -48,24 +49,21 @@ func (p *plan) addTaskRun(ctx context.Context, tr *pipelinev1.TaskRun) error {
 	}
 	if reasons := p.remoteSteps(ctx, tr); len(reasons) > 0 {
 		p.reasons = append(p.reasons, reasons...)
-		return nil
+		return
 	}
-	_, ts, err := p.runner.resolve(ctx, tr.DeepCopy())
-	if err != nil {
-		return nil //nolint:nilerr // the run itself fails with it, as on a cluster
+	if name, ts, err := p.runner.resolve(ctx, tr.DeepCopy()); err == nil {
+		p.addSpec("task "+name, applyParams(ts, tr))
 	}
-	p.addSpec("task "+taskName(tr), applyParams(ts, tr))
-	return nil
 }
 
 // remoteSteps names the steps whose StepAction would have to be fetched: with
 // one of them the Task's steps cannot be known.
 func (p *plan) remoteSteps(ctx context.Context, tr *pipelinev1.TaskRun) []string {
-	_, ts, err := resources.GetTaskData(ctx, tr.DeepCopy(), p.runner.Catalog.task)
+	meta, ts, err := resources.GetTaskData(ctx, tr.DeepCopy(), p.runner.Catalog.task)
 	if err != nil {
 		return nil // the run itself fails with it, as on a cluster
 	}
-	return unsupportedRefs("task "+taskName(tr), ts)
+	return unsupportedRefs("task "+meta.Name, ts)
 }
 
 // addSpec looks at the steps of a Task whose parameters are filled in as far as

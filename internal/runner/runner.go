@@ -87,9 +87,7 @@ func (r *Runner) Run(ctx context.Context, o metav1.Object) (*Outcome, error) {
 // runAlone runs a TaskRun that belongs to no Pipeline.
 func (r *Runner) runAlone(ctx context.Context, tr *pipelinev1.TaskRun) (*Outcome, error) {
 	p := &plan{runner: r}
-	if err := p.addTaskRun(ctx, tr); err != nil {
-		return nil, err
-	}
+	p.addTaskRun(ctx, tr)
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
 	}
@@ -97,9 +95,9 @@ func (r *Runner) runAlone(ctx context.Context, tr *pipelinev1.TaskRun) (*Outcome
 	return &Outcome{TaskRuns: map[string]*pipelinev1.TaskRun{done.Name: done}, Images: p.images()}, nil
 }
 
-// Identify gives a run what the API server would, a name among it, unless it is
-// given one here; and returns its kind and name.
-func Identify(o metav1.Object, name string) (kind, named string) {
+// Identify gives a run what the API server would, a name among it unless it is
+// given one here.
+func Identify(o metav1.Object, name string) {
 	if name != "" {
 		o.SetName(name)
 	}
@@ -118,11 +116,13 @@ func Identify(o metav1.Object, name string) (kind, named string) {
 	if o.GetLabels() == nil {
 		o.SetLabels(map[string]string{})
 	}
-	kind = "TaskRun"
+}
+
+func kindOf(o metav1.Object) string {
 	if _, ok := o.(*pipelinev1.PipelineRun); ok {
-		kind = "PipelineRun"
+		return "PipelineRun"
 	}
-	return kind, o.GetName()
+	return "TaskRun"
 }
 
 // tell passes an event on.

@@ -7,9 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"sort"
+	"sync"
 	"syscall"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -18,23 +20,30 @@ import (
 // ErrNoRun says that a run is not, or no longer, kept.
 var ErrNoRun = errors.New("no such run")
 
+// ErrTaken says that a run of the same name is kept.
+var ErrTaken = errors.New("its name is taken")
+
 // Store keeps runs in a folder, one folder each:
 //
 //	<name>/run.json                  a Record
+//	<name>/events.jsonl              what happened, an Event in each line
 //	<name>/logs/<taskrun>/<step>.log what each step printed
 //	<name>/lock                      held while the run is under way
 type Store struct{ Dir string }
 
 // Record is what is kept of a run.
 type Record struct {
-	Name     string    `json:"name"`
-	Kind     string    `json:"kind"`   // PipelineRun or TaskRun
-	Object   string    `json:"object"` // the Pipeline or Task, or the file it came from
-	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished,omitzero"`
-	State    string    `json:"state"` // Running, Succeeded, Failed, or Lost: its process is gone
-	Reason   string    `json:"reason,omitempty"`
-	Message  string    `json:"message,omitempty"`
+	Name   string `json:"name"`
+	Kind   string `json:"kind"`   // PipelineRun or TaskRun
+	Object string `json:"object"` // the file it came from, or what started it
+	// Namespace and Annotations are the run's own.
+	Namespace   string            `json:"namespace,omitempty"`
+	Annotations map[string]string `json:"annotations,omitempty"`
+	Started     time.Time         `json:"started"`
+	Finished    time.Time         `json:"finished,omitzero"`
+	State       string            `json:"state"` // Running, Succeeded, Failed, or Lost: its process is gone
+	Reason      string            `json:"reason,omitempty"`
+	Message     string            `json:"message,omitempty"`
 	*Outcome
 }
 
@@ -49,12 +58,16 @@ const (
 // Kept is a run whose folder this process holds.
 type Kept struct {
 	Record
-	Dir  string
-	lock *os.File
+	Dir    string
+	lock   *os.File
+	events *os.File
+	mu     sync.Mutex
 }
 
-// Begin makes the folder of a run. A name that is taken is refused.
-func (s Store) Begin(kind, name, object string) (*Kept, error) {
+// Begin makes the folder of a run. A name that is taken is refused with
+// ErrTaken.
+func (s Store) Begin(o metav1.Object, object string) (*Kept, error) {
+	name := o.GetName()
 	dir := filepath.Join(s.Dir, name)
 	if !filepath.IsLocal(name) || filepath.Base(name) != name {
 		return nil, fault.Usage("InvalidName", fmt.Errorf("%q is no name of a run", name), "")
@@ -63,7 +76,7 @@ func (s Store) Begin(kind, name, object string) (*Kept, error) {
 		return nil, fmt.Errorf("keep runs: %w", err)
 	}
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, os.ErrExist) {
-		return nil, fault.Refused("AlreadyExists", fmt.Errorf("a run %s is there already: %w", name, err), "")
+		return nil, fault.Refused("AlreadyExists", fmt.Errorf("a run %s is there already: %w", name, ErrTaken), "")
 	} else if err != nil {
 		return nil, fmt.Errorf("keep runs: %w", err)
 	}
@@ -74,14 +87,37 @@ func (s Store) Begin(kind, name, object string) (*Kept, error) {
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor is small
 		return nil, errors.Join(fmt.Errorf("keep runs: lock %s: %w", dir, err), lock.Close())
 	}
-	k := &Kept{Record: Record{Name: name, Kind: kind, Object: object, Started: time.Now(), State: StateRunning}, Dir: dir, lock: lock}
+	events, err := os.OpenFile(filepath.Join(dir, "events.jsonl"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("keep runs: %w", err), lock.Close())
+	}
+	k := &Kept{
+		Record: Record{
+			Name: name, Kind: kindOf(o), Object: object, Namespace: o.GetNamespace(), Annotations: o.GetAnnotations(),
+			Started: time.Now(), State: StateRunning,
+		},
+		Dir: dir, lock: lock, events: events,
+	}
 	return k, k.save()
+}
+
+// Hear keeps an event, for whoever follows the run from another process.
+func (k *Kept) Hear(e Event) {
+	text, err := json.Marshal(e)
+	if err != nil {
+		return
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	// One who follows misses an event that the disk has no room for; the record says how it ended.
+	_, _ = k.events.Write(append(text, '\n'))
 }
 
 // End notes how the run ended and lets its folder go. A nil outcome is a run
 // that did not start: nothing is kept of it.
 func (k *Kept) End(o *Outcome) error {
 	defer k.lock.Close()
+	defer k.events.Close()
 	if o == nil {
 		return os.RemoveAll(k.Dir)
 	}

@@ -120,7 +120,9 @@ func (l light) startNodes(ctx context.Context, client *kube.Client) error {
 		name string
 		args []string
 	}{
-		{"kube-controller-manager", l.controllerManagerArgs("admin.conf")},
+		// KWOK sends no heartbeats as we run it: after the usual grace the node, and its pods with it, would be taken
+		// for lost every minute, and nothing makes such pods ready again.
+		{"kube-controller-manager", append(l.controllerManagerArgs("admin.conf"), "--node-monitor-grace-period=24h")},
 		{"kube-scheduler", []string{"--kubeconfig=admin.conf", "--leader-elect=false", "--secure-port=0"}},
 		{"kwok", []string{"--kubeconfig=admin.conf", "--manage-all-nodes=true"}},
 	} {

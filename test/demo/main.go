@@ -1,6 +1,6 @@
-// Command demo shows the main job on the cluster of test/cluster: a push to an
-// application's repository ends with verified pods of the new version in the
-// staging environment. `make demo` runs it.
+// Command demo shows the main job: a push to an application's repository ends
+// with the new version in the staging environment. `make demo` runs it on the
+// cluster of test/cluster, `make demo CLUSTER=light` on this machine alone.
 package main
 
 import (
@@ -19,9 +19,24 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Stdout); err != nil {
+	if err := choose(os.Args[1:])(ctx, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
+	}
+}
+
+// choose is the demo for the profile that the arguments name.
+func choose(args []string) func(context.Context, io.Writer) error {
+	switch strings.Join(args, " ") {
+	case "full", "":
+		return run
+	case "light":
+		return runLocal
+	case "light down":
+		return downLocal
+	}
+	return func(context.Context, io.Writer) error {
+		return fmt.Errorf("usage: demo [full | light [down]], not %q", args)
 	}
 }
 

@@ -14,17 +14,6 @@ type Checkout struct {
 	env []string
 }
 
-// Clone makes a working copy of a repository in dir.
-func (s *Site) Clone(ctx context.Context, repository, dir string) (*Checkout, error) {
-	env, err := s.Gitea.gitEnvironment()
-	if err != nil {
-		return nil, err
-	}
-	c := &Checkout{Dir: dir, env: env}
-	_, err = command{env: env}.run(ctx, "git", "clone", "-q", s.RepositoryURL(repository), dir)
-	return c, err
-}
-
 // Git runs the git program in the working copy and returns its trimmed output.
 func (c *Checkout) Git(ctx context.Context, args ...string) (string, error) {
 	out, err := command{dir: c.Dir, env: c.env}.run(ctx, "git", args...)

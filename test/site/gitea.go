@@ -116,10 +116,9 @@ func (g *Gitea) gitEnvironment() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return []string{
-		"GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http." + g.URL + "/.extraHeader",
-		"GIT_CONFIG_VALUE_0=Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(g.User+":"+password)),
-		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
-	}, nil
+	return append(author(),
+		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http."+g.URL+"/.extraHeader",
+		"GIT_CONFIG_VALUE_0=Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(g.User+":"+password))), nil
 }
+
+func (g *Gitea) gitURL(owner, name string) string { return g.URL + "/" + owner + "/" + name + ".git" }

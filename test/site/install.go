@@ -158,8 +158,6 @@ func (s *Site) applicationValues(application string) map[string]string {
 	}
 }
 
-func (s *Site) chartRepository() string { return "oci://" + s.Registry + "/charts" }
-
 func (s *Site) applySecrets(ctx context.Context, namespace string) error {
 	password, err := s.Gitea.Password()
 	if err != nil {

@@ -24,41 +24,41 @@ const chartsPlaceholder = "oci://registry.example.com/charts"
 
 // programs builds our steps for this machine: they are ordinary programs, and
 // the first versions are published with them before any pipeline exists.
-func (s *Site) programs(ctx context.Context, names ...string) (string, error) {
-	bin := filepath.Join(s.Root, ".build", "bin")
+func (t *team) programs(ctx context.Context, names ...string) (string, error) {
+	bin := filepath.Join(t.Root, ".build", "bin")
 	args := []string{"build", "-trimpath", "-o", bin + "/"}
 	for _, name := range names {
 		args = append(args, "./steps/"+name)
 	}
-	_, err := command{dir: s.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", args...)
+	_, err := command{dir: t.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", args...)
 	return bin, err
 }
 
 // isEmpty says whether a repository has no branch yet.
-func (s *Site) isEmpty(ctx context.Context, repository string) (bool, error) {
-	env, err := s.Gitea.gitEnvironment()
+func (t *team) isEmpty(ctx context.Context, repository string) (bool, error) {
+	env, err := t.git.gitEnvironment()
 	if err != nil {
 		return false, err
 	}
-	out, err := command{env: env}.run(ctx, "git", "ls-remote", "--heads", s.RepositoryURL(repository))
+	out, err := command{env: env}.run(ctx, "git", "ls-remote", "--heads", t.RepositoryURL(repository))
 	return strings.TrimSpace(out) == "", err
 }
 
 // seedApplications pushes the examples and publishes their first version, as
 // their history before Lockstep would have.
-func (s *Site) seedApplications(ctx context.Context) error {
+func (t *team) seedApplications(ctx context.Context) error {
 	for _, name := range applications {
-		empty, err := s.isEmpty(ctx, name)
+		empty, err := t.isEmpty(ctx, name)
 		if err != nil {
 			return err
 		}
 		if !empty {
 			continue
 		}
-		if err := s.publishFirst(ctx, name); err != nil {
+		if err := t.publishFirst(ctx, name); err != nil {
 			return fmt.Errorf("%s %s: %w", name, firstVersion, err)
 		}
-		if err := s.pushExample(ctx, name, name, func(c *Checkout) error {
+		if err := t.pushExample(ctx, name, name, func(c *Checkout) error {
 			_, err := c.Git(ctx, "tag", "-a", "-m", "release "+firstVersion, "v"+firstVersion)
 			return err
 		}); err != nil {
@@ -68,8 +68,8 @@ func (s *Site) seedApplications(ctx context.Context) error {
 	return nil
 }
 
-func (s *Site) publishFirst(ctx context.Context, name string) error {
-	bin, err := s.programs(ctx, "package-image", "package-chart")
+func (t *team) publishFirst(ctx context.Context, name string) error {
+	bin, err := t.programs(ctx, "package-image", "package-chart")
 	if err != nil {
 		return err
 	}
@@ -78,18 +78,18 @@ func (s *Site) publishFirst(ctx context.Context, name string) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.Root, "examples", name))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(t.Root, "examples", name))); err != nil {
 		return err
 	}
 	build := command{dir: dir, env: []string{"CGO_ENABLED=0", "GOWORK=off"}}
 	if _, err := build.run(ctx, "go", "build", "-trimpath", "-o", "dist/", "."); err != nil {
 		return err
 	}
-	repository := s.Registry + "/" + s.Owner + "/" + name
+	repository := t.Registry + "/" + t.Owner + "/" + name
 	digestFile := filepath.Join(dir, "digest")
 	publish := command{dir: dir, env: []string{"RESULT_IMAGE_DIGEST_PATH=" + digestFile}}
-	if _, err := publish.run(ctx, filepath.Join(bin, "package-image"), "--source=.", "--base="+s.StaticBase, "--files=dist/"+name+":/usr/bin/"+name,
-		"--entrypoint=/usr/bin/"+name, "--repository="+repository, "--tag="+firstVersion, "--version="+firstVersion, "--insecure="+s.Registry); err != nil {
+	if _, err := publish.run(ctx, filepath.Join(bin, "package-image"), "--source=.", "--base="+t.StaticBase, "--files=dist/"+name+":/usr/bin/"+name,
+		"--entrypoint=/usr/bin/"+name, "--repository="+repository, "--tag="+firstVersion, "--version="+firstVersion, "--insecure="+t.Registry); err != nil {
 		return err
 	}
 	digest, err := os.ReadFile(digestFile)
@@ -97,22 +97,22 @@ func (s *Site) publishFirst(ctx context.Context, name string) error {
 		return err
 	}
 	_, err = publish.run(ctx, filepath.Join(bin, "package-chart"), "--source=.", "--path=charts/"+name, "--version="+firstVersion,
-		"--image="+repository+":"+firstVersion, "--image-digest="+string(digest), "--repository="+s.chartRepository(), "--insecure="+s.Registry)
+		"--image="+repository+":"+firstVersion, "--image-digest="+string(digest), "--repository="+t.chartRepository(), "--insecure="+t.Registry)
 	return err
 }
 
 // pushExample makes a folder of examples/ the first commit of a repository.
-func (s *Site) pushExample(ctx context.Context, example, repository string, prepare func(*Checkout) error) error {
+func (t *team) pushExample(ctx context.Context, example, repository string, prepare func(*Checkout) error) error {
 	dir, err := os.MkdirTemp("", "lockstep-seed-")
 	if err != nil {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	env, err := s.Gitea.gitEnvironment()
+	env, err := t.git.gitEnvironment()
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(s.Root, "examples", example))); err != nil {
+	if err := os.CopyFS(dir, os.DirFS(filepath.Join(t.Root, "examples", example))); err != nil {
 		return err
 	}
 	c := &Checkout{Dir: dir, env: env}
@@ -126,19 +126,24 @@ func (s *Site) pushExample(ctx context.Context, example, repository string, prep
 			return err
 		}
 	}
-	_, err = c.Git(ctx, "push", "-q", "--follow-tags", s.RepositoryURL(repository), "main")
+	_, err = c.Git(ctx, "push", "-q", "--follow-tags", t.RepositoryURL(repository), "main")
 	return err
 }
 
 // seedEnvironment pushes the example environment; its webhook starts the first
 // deployment.
 func (s *Site) seedEnvironment(ctx context.Context) error {
-	empty, err := s.isEmpty(ctx, s.EnvironmentRepository())
+	return s.pushEnvironment(ctx, s.EnvironmentRepository())
+}
+
+// pushEnvironment pushes the example environment to an empty repository.
+func (t *team) pushEnvironment(ctx context.Context, repository string) error {
+	empty, err := t.isEmpty(ctx, repository)
 	if err != nil || !empty {
 		return err
 	}
-	return s.pushExample(ctx, "environment-staging", s.EnvironmentRepository(), func(c *Checkout) error {
-		if err := s.useRegistry(c.Dir); err != nil {
+	return t.pushExample(ctx, "environment-staging", repository, func(c *Checkout) error {
+		if err := t.useRegistry(c.Dir); err != nil {
 			return err
 		}
 		_, err := c.Git(ctx, "commit", "-q", "-a", "-m", "chore: charts come from the registry of this site")
@@ -165,13 +170,13 @@ func (s *Site) Settled(ctx context.Context) (Run, error) {
 
 // useRegistry lets the environment in dir take its charts from this site's
 // registry, and keeps the lock in step.
-func (s *Site) useRegistry(dir string) error {
+func (t *team) useRegistry(dir string) error {
 	charts, lock := filepath.Join(dir, "requirements.yaml"), filepath.Join(dir, "requirements.lock")
 	before, err := os.ReadFile(charts)
 	if err != nil {
 		return err
 	}
-	after := bytes.ReplaceAll(before, []byte(chartsPlaceholder), []byte(s.chartRepository()))
+	after := bytes.ReplaceAll(before, []byte(chartsPlaceholder), []byte(t.chartRepository()))
 	locked, err := os.ReadFile(lock)
 	if err != nil {
 		return err

@@ -1,7 +1,8 @@
-// Package site sets Lockstep up on the cluster of test/cluster, as a team would
-// on theirs: programs and pipelines, two applications, an environment, their
-// repositories, webhooks and secrets. The demonstration and the end-to-end
-// tests stand on it. Everything in it may run twice.
+// Package site sets Lockstep up as a team would: programs and pipelines, two
+// applications, environments, their repositories, webhooks and secrets. A Site
+// stands on the cluster of test/cluster, a Local on this machine without one.
+// The demonstration and the end-to-end tests stand on them. Everything in it
+// may run twice.
 package site
 
 import (
@@ -17,18 +18,12 @@ import (
 
 // Site is a cluster and the names that this package uses in it.
 type Site struct {
-	Root       string // of the checkout
-	Registry   string // host:port, one name for this machine, pods and the kubelet
-	StaticBase string // image that our programs and the examples stand on
-	GoImage    string // image with the Go toolchain
-	Gitea      *Gitea
+	team
+	GoImage string // image with the Go toolchain
+	Gitea   *Gitea
 
-	Applications string // namespace of the applications' runs
-	Environment  string // name of the environment
-	Namespace    string // of the environment's release
-	Owner        string // of the repositories in Gitea
-
-	Log func(format string, args ...any) // progress, one line
+	Environment string // name of the environment
+	Namespace   string // of the environment's release
 }
 
 // New reads where the cluster is from the variables that `test/cluster env`
@@ -46,15 +41,16 @@ func New(root string, log func(string, ...any)) (*Site, error) {
 		}
 		return value
 	}
+	gitea := &Gitea{
+		URL: get("LOCKSTEP_GITEA_URL"), User: get("LOCKSTEP_GITEA_USER"), passwordFile: get("LOCKSTEP_GITEA_PASSWORD_FILE"),
+	}
 	s := &Site{
-		Root: root, Log: log,
-		Registry:   get("LOCKSTEP_REGISTRY_IN_CLUSTER"),
-		StaticBase: get("LOCKSTEP_IMAGE_STATIC"),
-		GoImage:    get("LOCKSTEP_IMAGE_GO"),
-		Gitea: &Gitea{
-			URL: get("LOCKSTEP_GITEA_URL"), User: get("LOCKSTEP_GITEA_USER"), passwordFile: get("LOCKSTEP_GITEA_PASSWORD_FILE"),
+		team: team{
+			Root: root, Log: log, git: gitea, Applications: "acme-applications", Owner: "acme",
+			Registry: get("LOCKSTEP_REGISTRY_IN_CLUSTER"), StaticBase: get("LOCKSTEP_IMAGE_STATIC"),
 		},
-		Applications: "acme-applications", Environment: "staging", Namespace: "acme-staging", Owner: "acme",
+		GoImage: get("LOCKSTEP_IMAGE_GO"), Gitea: gitea,
+		Environment: "staging", Namespace: "acme-staging",
 	}
 	get("KUBECONFIG")
 	if len(missing) > 0 {
@@ -76,11 +72,6 @@ func (s *Site) RunNamespace() string { return s.Namespace + "-lockstep" }
 
 // EnvironmentRepository is the repository of the environment, without its owner.
 func (s *Site) EnvironmentRepository() string { return "environment-" + s.Environment }
-
-// RepositoryURL is the clone URL of a repository.
-func (s *Site) RepositoryURL(name string) string {
-	return s.Gitea.URL + "/" + s.Owner + "/" + name + ".git"
-}
 
 // command runs a program and returns its standard output; its error holds what
 // the program said.

@@ -1,0 +1,261 @@
+package site
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/runner"
+)
+
+// Local is a site on this machine, without a cluster of its own: the servers of
+// `lockstep local`, a control plane with simulated nodes, and pipelines that run
+// as programs. It is set up with the commands that people have.
+type Local struct {
+	team
+	Environments []Environment
+
+	program    string // lockstep
+	state      string // its LOCKSTEP_STATE, apart from the user's own
+	kubeconfig string
+}
+
+// Environment is one of a site's.
+type Environment struct{ Name, Namespace string }
+
+// RunNamespace is where the environment's pipelines run.
+func (e Environment) RunNamespace() string { return e.Namespace + "-lockstep" }
+
+// Repository is that of the environment, without its owner.
+func (e Environment) Repository() string { return "environment-" + e.Name }
+
+// NewLocal describes the site; Install makes it.
+func NewLocal(root string, log func(string, ...any)) (*Local, error) {
+	root, err := filepath.Abs(root)
+	if err != nil {
+		return nil, err
+	}
+	return &Local{
+		team: team{Root: root, Log: log, Applications: "acme-applications", Owner: "acme", StaticBase: "scratch"},
+		Environments: []Environment{
+			{Name: "staging", Namespace: "acme-staging"},
+			{Name: "production", Namespace: "acme-production"},
+		},
+		program: filepath.Join(root, ".build", "bin", "lockstep"),
+		state:   filepath.Join(root, ".build", "local"),
+	}, nil
+}
+
+// loopback is a Git host that asks for no login.
+type loopback struct{ git string }
+
+func (l loopback) gitURL(owner, name string) string  { return l.git + "/" + owner + "/" + name + ".git" }
+func (l loopback) gitEnvironment() ([]string, error) { return author(), nil }
+
+// Install starts the servers and connects the repositories with the pipelines.
+func (l *Local) Install(ctx context.Context) error {
+	for _, part := range []struct {
+		what string
+		do   func(context.Context) error
+	}{
+		{"build lockstep and the steps (the first time takes minutes)", l.build},
+		{"start Git, a registry and a control plane with simulated nodes", l.up},
+		{"apply namespaces, tasks, pipelines, triggers and secrets", l.applyAll},
+		{"publish the services' first versions", l.seedApplications},
+		{"connect the webhooks", l.connect},
+		{"push the environments' first commits", l.pushEnvironments},
+	} {
+		l.Log("%s", part.what)
+		if err := part.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", part.what, err)
+		}
+	}
+	return nil
+}
+
+func (l *Local) build(ctx context.Context) error {
+	bin := filepath.Dir(l.program) + string(filepath.Separator)
+	_, err := command{dir: l.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/lockstep", "./steps/...")
+	return err
+}
+
+// Lockstep runs the program as a user would, with the site's own state.
+func (l *Local) Lockstep(ctx context.Context, args ...string) (string, error) {
+	return command{dir: l.Root, env: []string{"LOCKSTEP_STATE=" + l.state}}.run(ctx, l.program, args...)
+}
+
+// goVariables let the application's own test, which runs with a home of its
+// own, find what go has compiled already.
+var goVariables = []string{"GOCACHE", "GOMODCACHE", "GOPROXY", "GOFLAGS", "GOTOOLCHAIN"}
+
+func (l *Local) up(ctx context.Context) error {
+	args := []string{"local", "up", "--allow-host", "--engine", "none"}
+	for _, name := range goVariables {
+		value, err := command{dir: l.Root}.run(ctx, "go", "env", name)
+		if err != nil {
+			return err
+		}
+		args = append(args, "--env", name+"="+strings.TrimSpace(value))
+	}
+	if _, err := l.Lockstep(ctx, args...); err != nil {
+		return err
+	}
+	out, err := l.Lockstep(ctx, "local", "status", "--output", "json")
+	if err != nil {
+		return err
+	}
+	var status struct{ Git, Registry, Kubeconfig string }
+	if err := json.Unmarshal([]byte(out), &status); err != nil {
+		return err
+	}
+	l.git, l.Registry, l.kubeconfig = loopback{status.Git}, status.Registry, status.Kubeconfig
+	return nil
+}
+
+// Down stops what Install started.
+func (l *Local) Down(ctx context.Context) error {
+	if _, err := os.Stat(l.program); err != nil {
+		return nil // it was never up
+	}
+	_, err := l.Lockstep(ctx, "local", "down")
+	return err
+}
+
+func (l *Local) applyAll(ctx context.Context) error {
+	if err := l.createNamespaces(ctx); err != nil {
+		return err
+	}
+	shared := []string{"pipelines/triggers/webhook.yaml"}
+	secrets, err := l.secrets()
+	if err != nil {
+		return err
+	}
+	apps := append([]string{secrets, "pipelines/triggers/application.yaml", "pipelines/application/application.yaml",
+		"tasks/build/build.yaml", "tasks/update-environment/update-environment.yaml"}, shared...)
+	for _, application := range applications {
+		file, err := l.trigger("application.yaml", map[string]string{
+			"APPLICATIONS_NAMESPACE": l.Applications, "APPLICATION": application, "REPOSITORY": l.Owner + "/" + application, "BRANCH": "main",
+			"TEST_IMAGE": "go", "IMAGE_BASE": l.StaticBase, "IMAGE_REPOSITORY": l.Registry + "/" + l.Owner + "/" + application,
+			"CHART_REPOSITORY": l.chartRepository(), "INSECURE_REGISTRIES": l.Registry,
+			"ENVIRONMENT": l.Environments[0].Name, "ENVIRONMENT_URL": l.RepositoryURL(l.Environments[0].Repository()),
+		})
+		if err != nil {
+			return err
+		}
+		apps = append(apps, file)
+	}
+	if err := l.apply(ctx, l.Applications, apps); err != nil {
+		return err
+	}
+	for _, e := range l.Environments {
+		file, err := l.trigger("environment.yaml", map[string]string{
+			"ENVIRONMENT": e.Name, "NAMESPACE": e.Namespace, "REPOSITORY": l.Owner + "/" + e.Repository(), "BRANCH": "main", "INSECURE_REGISTRIES": l.Registry,
+		})
+		if err != nil {
+			return err
+		}
+		files := append([]string{file, secrets, "pipelines/triggers/environment.yaml", "pipelines/environment/environment.yaml",
+			"tasks/deploy/deploy.yaml", "tasks/record/record.yaml"}, shared...)
+		if err := l.apply(ctx, e.RunNamespace(), files); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Local) apply(ctx context.Context, namespace string, files []string) error {
+	_, err := l.Lockstep(ctx, append([]string{"local", "apply", "--namespace", namespace}, files...)...)
+	return err
+}
+
+// document matches the YAML document of a Trigger: accounts and rights have no
+// meaning without a cluster.
+var document = regexp.MustCompile(`(?m)^kind: Trigger$`)
+
+// trigger fills a file of examples/site in and writes its Trigger to a file.
+func (l *Local) trigger(name string, values map[string]string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(l.Root, "examples", "site", name))
+	if err != nil {
+		return "", err
+	}
+	filled := os.Expand(string(text), func(key string) string { return values[key] })
+	i := slices.IndexFunc(strings.Split(filled, "\n---\n"), document.MatchString)
+	if i < 0 {
+		return "", fmt.Errorf("examples/site/%s holds no Trigger", name)
+	}
+	return l.write("trigger-"+values["APPLICATION"]+values["ENVIRONMENT"]+".yaml", strings.Split(filled, "\n---\n")[i])
+}
+
+// secrets are made once, and then stay.
+func (l *Local) secrets() (string, error) {
+	path := filepath.Join(l.state, "objects", "secrets.yaml")
+	if _, err := os.Stat(path); err == nil {
+		return path, nil
+	}
+	return l.write("secrets.yaml", fmt.Sprintf(`apiVersion: v1
+kind: Secret
+metadata: {name: lockstep-webhook}
+stringData: {secret: %s}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: lockstep-git}
+stringData: {username: ada, password: %s}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: lockstep-registry}
+stringData: {config.json: "{}"}
+`, random(), random()))
+}
+
+func (l *Local) write(name, text string) (string, error) {
+	path := filepath.Join(l.state, "objects", name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	return path, os.WriteFile(path, []byte(text), 0o600)
+}
+
+func (l *Local) seedApplications(ctx context.Context) error {
+	for _, name := range applications {
+		if _, err := l.Lockstep(ctx, "local", "create", l.Owner+"/"+name); err != nil {
+			return err
+		}
+	}
+	return l.team.seedApplications(ctx)
+}
+
+// connect comes after the first versions, or their push would start a run.
+func (l *Local) connect(ctx context.Context) error {
+	namespaces := map[string]string{}
+	for _, e := range l.Environments {
+		namespaces[e.Repository()] = e.RunNamespace()
+	}
+	for _, name := range applications {
+		namespaces[name] = l.Applications
+	}
+	for repository, namespace := range namespaces {
+		if _, err := l.Lockstep(ctx, "local", "create", l.Owner+"/"+repository, "--webhook", namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *Local) pushEnvironments(ctx context.Context) error {
+	for _, e := range l.Environments {
+		if err := l.pushEnvironment(ctx, e.Repository()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// runs are those that lockstep keeps for this site.
+func (l *Local) runs() runner.Store { return runner.Store{Dir: filepath.Join(l.state, "runs")} }
