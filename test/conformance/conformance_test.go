@@ -7,6 +7,7 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -26,7 +27,7 @@ import (
 const atOnce = 4
 
 // caseLimit is far above what one case takes.
-const caseLimit = 5 * time.Minute
+const caseLimit = 10 * time.Minute
 
 // testCase is one file of runs.
 type testCase struct {
@@ -117,24 +118,35 @@ func compare(t *testing.T, c *cluster, tc testCase, number int, searchPath strin
 	return v
 }
 
-// runHere runs each run of a file in the runner.
+// runHere runs the runs of a file in the runner, at once.
 func runHere(ctx context.Context, tc testCase, dir, searchPath string) (view, error) {
 	catalog := runner.NewCatalog()
 	objects, err := catalog.AddFile(tc.path)
 	if err != nil {
 		return nil, err
 	}
-	all := view{}
-	for i, o := range runsOf(objects) {
+	all, runs := view{}, runsOf(objects)
+	views, errs := make([]view, len(runs)), make([]error, len(runs))
+	var wait sync.WaitGroup
+	for i, o := range runs {
 		name(o, i)
-		r := &runner.Runner{Catalog: catalog, Dir: dir, AllowHost: true, Environment: []string{"PATH=" + searchPath}}
-		outcome, err := r.Run(ctx, o)
-		if err != nil {
-			return nil, err
-		}
-		maps.Copy(all, viewOf(outcome.PipelineRun, outcome.TaskRuns, runner.Namespace))
+		wait.Go(func() {
+			own := filepath.Join(dir, o.GetName())
+			if errs[i] = os.Mkdir(own, 0o755); errs[i] != nil {
+				return
+			}
+			r := &runner.Runner{Catalog: catalog, Dir: own, AllowHost: true, Environment: []string{"PATH=" + searchPath}}
+			var outcome *runner.Outcome
+			if outcome, errs[i] = r.Run(ctx, o); errs[i] == nil {
+				views[i] = viewOf(outcome.PipelineRun, outcome.TaskRuns, runner.Namespace)
+			}
+		})
 	}
-	return all, nil
+	wait.Wait()
+	for _, v := range views {
+		maps.Copy(all, v)
+	}
+	return all, errors.Join(errs...)
 }
 
 // report prints the table and fails the test for what is in no list.
