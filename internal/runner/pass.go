@@ -253,12 +253,11 @@ func (p *pipelineRun) setStatus(ctx context.Context, spec *pipelinev1.PipelineSp
 	}
 	states := maps.Clone(facts.GetPipelineTaskStatus())
 	maps.Copy(states, facts.GetPipelineFinalTaskStatus())
-	results, err := resources.ApplyTaskResultsToPipelineResults(spec.Results, facts.State.GetTaskRunsResults(), facts.State.GetRunsResults(), states)
+	var err error
+	status.Results, err = resources.ApplyTaskResultsToPipelineResults(spec.Results, facts.State.GetTaskRunsResults(), facts.State.GetRunsResults(), states)
 	if err != nil {
-		_ = p.fail(pipelinev1.PipelineRunReasonCouldntGetPipelineResult, err)
-		return
+		_ = p.fail(pipelinev1.PipelineRunReasonCouldntGetPipelineResult, err) // those that there are stay
 	}
-	status.Results = results
 }
 
 // finallyStarted notes when the first task of finally started.

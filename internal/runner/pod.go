@@ -2,11 +2,13 @@ package runner
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -92,20 +94,22 @@ func (p *pod) step(ctx context.Context, i int) (failed bool, err error) {
 	if err != nil {
 		return true, err // ctx ended: the TaskRun says how
 	}
-	var exit *int
+	var ignored *int
 	if continued {
-		exit, code = &code, 0
+		ignored, code = new(code), 0
 	}
-	message := p.end(i, code, exit, reason)
+	message := p.end(i, code, ignored, reason)
 	if message != "" {
 		fmt.Fprintln(log, message) // as Tekton's entrypoint does
 	}
-	event.Kind, event.Well, event.Reason, event.Message = StepEnded, code == 0 && reason == "", reason, message
+	event.Kind, event.Well, event.Reason, event.Message = StepEnded, p.state[i].State.Terminated.ExitCode == 0 && reason == "", reason, message
 	if continued {
 		event.Reason = "Continued"
 	}
 	p.runner.tell(event)
-	return p.state[i].State.Terminated.ExitCode != 0, nil
+	// One whose results were refused has failed, and the next one runs all the
+	// same: Tekton's entrypoint says that it may before it reads the results.
+	return code != 0, nil
 }
 
 // attempt runs the step's program. continued says that it failed and that this
@@ -139,12 +143,11 @@ func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reaso
 		fmt.Fprintf(log, "stopped: the step took longer than its timeout of %s\n", s.Timeout.Duration)
 		return 1, reasonTimeout, false, nil
 	case errors.As(runErr, &exited):
-		code := exitCode(exited)
 		if s.OnError == pipelinev1.Continue {
-			p.writeExitCode(s.Name, code)
-			return code, "", true, nil
+			p.writeExitCode(s.Name, exited.ExitCode())
+			return exited.ExitCode(), "", true, nil
 		}
-		return code, "", false, nil
+		return exitCode(exited), "", false, nil
 	}
 	fmt.Fprintln(log, runErr)
 	return 1, "", false, nil
@@ -160,7 +163,7 @@ func (p *pod) makeStepFolders(i int, container string) error {
 }
 
 // exitCode is 255 for a program that a signal ended, as Tekton's entrypoint
-// has it.
+// ends then. (What it notes of a failure that is ignored is -1.)
 func exitCode(e *exec.ExitError) int {
 	if code := e.ExitCode(); code >= 0 {
 		return code
@@ -241,19 +244,21 @@ func (p *pod) end(i, code int, ignored *int, reason string) (message string) {
 }
 
 // terminationMessage is what Tekton's entrypoint would write for this step: its
-// results and the Task's so far, within the same limit.
+// results and the Task's so far, within the same limit, and how it ended. With
+// an error it is what the entrypoint could still write. A step that did not run
+// hands on nothing.
 func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reason string) (string, error) {
-	internal := func(key, value string) result.RunResult {
-		return result.RunResult{Key: key, Value: value, ResultType: result.InternalTektonResultType}
+	var m message
+	var err error
+	if reason != reasonSkipped {
+		err = p.addResults(&m, i)
 	}
-	found := []result.RunResult{internal("StartedAt", started.Format("2006-01-02T15:04:05.000Z07:00"))}
-	if ignored != nil {
-		found = append(found, internal("ExitCode", strconv.Itoa(*ignored)))
-	}
-	if reason != "" {
-		found = append(found, internal("Reason", reason))
-	}
-	plain := found
+	err = errors.Join(err, m.add(ending(started, ignored, reason)))
+	return m.text, err
+}
+
+// addResults adds the Task's results and those of the step.
+func (p *pod) addResults(m *message, i int) error {
 	var names []string
 	for _, r := range p.spec.Results {
 		if r.Value == nil {
@@ -262,7 +267,10 @@ func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reaso
 	}
 	task, err := readResults(p.root, filepath.Join("tekton", "results"), names, result.TaskRunResultType)
 	if err != nil {
-		return "", err
+		return err
+	}
+	if err := m.add(task); err != nil {
+		return err
 	}
 	names = nil
 	for _, r := range p.steps[i].Results {
@@ -270,19 +278,46 @@ func (p *pod) terminationMessage(i int, started metav1.Time, ignored *int, reaso
 	}
 	own, err := readResults(p.root, filepath.Join(stepsFolder, p.steps[i].Name, "results"), names, result.StepResultType)
 	if err != nil {
-		return "", err
+		return err
 	}
-	// No step sees this folder.
-	path := filepath.Join(p.dir, "messages", p.steps[i].Name)
-	if err := makeFolders(filepath.Dir(path)); err != nil {
-		return "", err
+	return m.add(own)
+}
+
+// message is a termination message. Tekton's own writer of them waits for the
+// disk each time.
+type message struct {
+	noted []result.RunResult
+	text  string
+}
+
+// add leaves the message as it is where it would become longer than a container
+// may leave one.
+func (m *message) add(more []result.RunResult) error {
+	noted := append(slices.Clone(m.noted), more...)
+	text, err := json.Marshal(noted)
+	if err != nil {
+		return err
 	}
-	if err := termination.WriteMessage(path, append(append(found, task...), own...)); err != nil {
-		// Without the results the message still says when the step began.
-		return "", errors.Join(err, termination.WriteMessage(path, plain))
+	if limit := termination.MaxContainerTerminationMessageLength; len(text) > limit {
+		return fmt.Errorf("the results take %d bytes, and a container of a pod may leave %d", len(text), limit)
 	}
-	text, err := os.ReadFile(path)
-	return string(text), err
+	m.noted, m.text = noted, string(text)
+	return nil
+}
+
+// ending is what the entrypoint notes of how a step ended.
+func ending(started metav1.Time, ignored *int, reason string) []result.RunResult {
+	internal := func(key, value string) result.RunResult {
+		return result.RunResult{Key: key, Value: value, ResultType: result.InternalTektonResultType}
+	}
+	noted := []result.RunResult{internal("StartedAt", started.Format("2006-01-02T15:04:05.000Z07:00"))}
+	if ignored != nil {
+		noted = append(noted, internal("ExitCode", strconv.Itoa(*ignored)))
+	}
+	if reason != "" {
+		noted = append(noted, internal("Reason", reason))
+	}
+	return noted
 }
 
 func readResults(pod *os.Root, dir string, names []string, kind result.ResultType) ([]result.RunResult, error) {
