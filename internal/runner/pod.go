@@ -203,7 +203,8 @@ func (p *pod) command(ctx context.Context, call invocation, h how) (cmd *exec.Cm
 	switch h {
 	case inContainer:
 		name := "lockstep-" + string(p.tr.UID)
-		return p.runner.Engine.command(name, call), func() { p.runner.Engine.remove(name) }, nil
+		cmd, err := p.runner.Engine.command(name, p.dir, call)
+		return cmd, func() { p.runner.Engine.remove(name) }, err
 	case asProgram:
 		pkg, _ := programOf(call.image)
 		if err := p.runner.Programs.Build(ctx, p.runner.Stderr, pkg); err != nil {
