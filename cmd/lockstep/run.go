@@ -77,12 +77,7 @@ func runAction(c *cli.Context) error {
 // prepare reads everything that the command line names.
 func prepare(c *cli.Context, path string) (*runner.Runner, object, error) {
 	catalog := runner.NewCatalog()
-	for _, file := range c.StringSlice("file") {
-		if _, err := catalog.AddFile(file); err != nil {
-			return nil, nil, err
-		}
-	}
-	o, err := catalog.Find(path, c.Args().Get(1))
+	o, err := catalog.Find(path, c.Args().Get(1), c.StringSlice("file")...)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -18,12 +18,18 @@ import (
 var neighbours = []string{"tasks/*/*.yaml", "pipelines/*/*.yaml", "steps/*/stepaction.yaml", "stepactions/*/*.yaml"}
 
 // Find reads the object that path names, which is a file or a folder of YAML,
-// into the catalog, and what lies in the catalog's folders around it. Where
-// there are several objects, name says which; runs stand in front of what they
-// run.
-func (c *Catalog) Find(path, name string) (metav1.Object, error) {
+// into the catalog, and what it may refer to: further files, and what lies in the
+// catalog's folders around it. Of two objects with one name that of path is
+// taken, then that of a further file. Where path has several objects, name says
+// which; runs stand in front of what they run.
+func (c *Catalog) Find(path, name string, further ...string) (metav1.Object, error) {
 	if err := c.addNeighbours(path); err != nil {
 		return nil, err
+	}
+	for _, file := range further {
+		if _, err := c.AddFile(file); err != nil {
+			return nil, err
+		}
 	}
 	info, err := os.Stat(path)
 	if err != nil {

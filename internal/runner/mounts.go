@@ -47,7 +47,7 @@ func (m mounts) refresh() error {
 		if mt.source == "" {
 			continue
 		}
-		if err := os.RemoveAll(mt.folder); err != nil {
+		if err := remove(mt.folder); err != nil {
 			return err
 		}
 		if err := os.CopyFS(mt.folder, os.DirFS(mt.source)); err != nil {

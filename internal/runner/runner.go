@@ -14,6 +14,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -36,8 +37,8 @@ const Namespace = "default"
 type Runner struct {
 	// Catalog holds the objects that a run refers to by name.
 	Catalog *Catalog
-	// Dir is the folder of this run: logs/<taskrun>/<step>.log, and pods/ while
-	// it runs. It must exist.
+	// Dir is the folder of this run: logs/<taskrun>/<step>.log, and pods/ and
+	// claims/ while it runs. It must exist.
 	Dir string
 	// Folders are the workspaces that the caller binds to folders of this
 	// machine, by name. They stand in front of the run's own bindings.
@@ -74,7 +75,7 @@ type Outcome struct {
 // outcome.
 func (r *Runner) Run(ctx context.Context, o metav1.Object) (*Outcome, error) {
 	Identify(o, "")
-	defer os.RemoveAll(filepath.Join(r.Dir, "pods"))
+	defer r.cleanUp()
 	switch o := o.(type) {
 	case *pipelinev1.PipelineRun:
 		return r.runPipeline(ctx, o)
@@ -123,6 +124,31 @@ func kindOf(o metav1.Object) string {
 		return "PipelineRun"
 	}
 	return "TaskRun"
+}
+
+// cleanUp removes what only the run itself needed: pods, with their copies of
+// credentials, and the volumes of claims.
+func (r *Runner) cleanUp() {
+	for _, name := range []string{"pods", "claims"} {
+		if err := remove(filepath.Join(r.Dir, name)); err != nil && r.Stderr != nil {
+			fmt.Fprintf(r.Stderr, "left behind: %v\n", err)
+		}
+	}
+}
+
+// remove is os.RemoveAll also for folders that nobody may write to, as the go
+// command makes them for modules.
+func remove(dir string) error {
+	if os.RemoveAll(dir) == nil {
+		return nil
+	}
+	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = os.Chmod(path, 0o700) //nolint:gosec // it is about to go
+		}
+		return nil
+	})
+	return os.RemoveAll(dir)
 }
 
 // tell passes an event on.

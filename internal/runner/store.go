@@ -172,8 +172,8 @@ func (s Store) List() ([]Record, error) {
 	var list []Record
 	for _, e := range entries {
 		r, err := s.Get(e.Name())
-		if errors.Is(err, ErrNoRun) {
-			continue // it is being made or deleted
+		if errors.Is(err, ErrNoRun) || !e.IsDir() {
+			continue // it is being made or deleted, or is none
 		}
 		if err != nil {
 			return nil, err
@@ -225,7 +225,7 @@ func (s Store) Delete(name string) error {
 	if r.State == StateRunning {
 		return fault.Refused("StillRunning", fmt.Errorf("run %s is under way", name), "stop it first")
 	}
-	return os.RemoveAll(filepath.Join(s.Dir, name))
+	return remove(filepath.Join(s.Dir, name))
 }
 
 // Logs returns the log files of a run in the order in which they were begun.
