@@ -48,13 +48,13 @@ test: ## all tests that need neither root nor a full cluster
 .PHONY: e2e
 e2e: ## the pipelines on a real cluster on this machine (Debian, root)
 	$(TESTCLUSTER) full up
-	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v ./test/e2e
+	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v -p 1 ./test/e2e ./test/conformance
 
 .PHONY: check
 check: ## formatting, vet, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
 	go vet ./...
-	go vet -tags e2e ./test/e2e
+	go vet -tags e2e ./test/e2e ./test/conformance
 	cd test/cluster && go vet ./...
 	go mod tidy -diff
 	go run ./tasks/generate --check
