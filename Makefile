@@ -11,31 +11,35 @@ TESTCLUSTER := cd test/cluster && go run .
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
-# Where the demo runs: full is a real cluster on this machine, light needs neither root nor containers.
-CLUSTER := full
+# Where the demo runs: light is this machine alone, full a real cluster on it (Debian, root), current the one that KUBECONFIG names.
+CLUSTER := light
 
 .PHONY: demo
-demo: demo-$(CLUSTER) ## show the main job on a real cluster on this machine (Debian, root), or without one: CLUSTER=light
+demo: demo-$(CLUSTER) ## tell the story: push, promote, a bad version, roll back. CLUSTER=full: on a real cluster; current: on yours
+
+.PHONY: demo-light
+demo-light:
+	go run ./test/demo light
 
 .PHONY: demo-full
 demo-full:
 	$(TESTCLUSTER) full up
 	eval "$$($(TESTCLUSTER) full env)" && go run ./test/demo full
 
-.PHONY: demo-light
-demo-light:
-	go run ./test/demo light
+.PHONY: demo-current
+demo-current:
+	go run ./test/demo current
 
 .PHONY: demo-down
 demo-down: demo-down-$(CLUSTER) ## stop what the demo started; its data stays for the next start
 
-.PHONY: demo-down-full
-demo-down-full:
-	$(TESTCLUSTER) full down
-
 .PHONY: demo-down-light
 demo-down-light:
 	go run ./test/demo light down
+
+.PHONY: demo-down-full
+demo-down-full:
+	$(TESTCLUSTER) full down
 
 .PHONY: test
 test: ## all tests that need neither root nor a full cluster

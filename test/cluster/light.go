@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/kube"
@@ -116,20 +118,26 @@ func (l light) startControlPlane(ctx context.Context, client *kube.Client) error
 }
 
 func (l light) startNodes(ctx context.Context, client *kube.Client) error {
+	stages, err := l.stages(ctx)
+	if err != nil {
+		return err
+	}
 	for _, s := range []struct {
-		name string
-		args []string
+		name  string
+		args  []string
+		files []string
 	}{
 		// KWOK sends no heartbeats as we run it: after the usual grace the node, and its pods with it, would be taken
 		// for lost every minute, and nothing makes such pods ready again.
-		{"kube-controller-manager", append(l.controllerManagerArgs("admin.conf"), "--node-monitor-grace-period=24h")},
-		{"kube-scheduler", []string{"--kubeconfig=admin.conf", "--leader-elect=false", "--secure-port=0"}},
-		{"kwok", []string{"--kubeconfig=admin.conf", "--manage-all-nodes=true"}},
+		{"kube-controller-manager", append(l.controllerManagerArgs("admin.conf"), "--node-monitor-grace-period=24h"), nil},
+		{"kube-scheduler", []string{"--kubeconfig=admin.conf", "--leader-elect=false", "--secure-port=0"}, nil},
+		{"kwok", []string{"--kubeconfig=admin.conf", "--manage-all-nodes=true", "--config=" + strings.Join(stages, ",")}, stages},
 	} {
 		spec, err := l.spec(s.name, s.name, s.args...)
 		if err != nil {
 			return err
 		}
+		spec.Files = s.files
 		if err := l.ensure(ctx, spec); err != nil {
 			return err
 		}
@@ -139,6 +147,32 @@ func (l light) startNodes(ctx context.Context, client *kube.Client) error {
 	}
 	ready := func(ctx context.Context) error { return client.NodeReady(ctx, simulatedNode) }
 	return l.table.Await(ctx, time.Minute, "the simulated node", ready, lightServers()...)
+}
+
+// stages returns the files that say what KWOK makes of pods: its own fast stages, which it forgets when it is given any,
+// and ours of a pod that crashes.
+func (l light) stages(ctx context.Context) ([]string, error) {
+	source, err := l.programs.source(ctx, "kwok", "sigs.k8s.io/kwok")
+	if err != nil {
+		return nil, err
+	}
+	var files []string
+	for _, name := range []string{"pod-ready.yaml", "pod-complete.yaml", "pod-delete.yaml"} {
+		text, err := os.ReadFile(filepath.Join(source, "kustomize", "stage", "pod", "fast", name))
+		if err != nil {
+			return nil, fmt.Errorf("KWOK's own stages: %w", err)
+		}
+		if err := writeFile(l.path("stages", name), text, 0o644); err != nil {
+			return nil, err
+		}
+		files = append(files, l.path("stages", name))
+	}
+	crash, err := templates.ReadFile("config/crash-loop.yaml")
+	if err != nil {
+		return nil, err
+	}
+	files = append(files, l.path("stages", "crash-loop.yaml"))
+	return files, writeFile(l.path("stages", "crash-loop.yaml"), crash, 0o644)
 }
 
 // simulated is the node that KWOK keeps alive; it is as large as any test could wish.

@@ -55,6 +55,13 @@ func (l light) mustUp(t *testing.T) {
 	if err := l.Up(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
+	if err := l.client(t).NodeReady(t.Context(), simulatedNode); err != nil {
+		t.Error(err)
+	}
+}
+
+func (l light) client(t *testing.T) *kube.Client {
+	t.Helper()
 	access, err := l.credentials()
 	if err != nil {
 		t.Fatal(err)
@@ -63,9 +70,7 @@ func (l light) mustUp(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := client.NodeReady(t.Context(), simulatedNode); err != nil {
-		t.Error(err)
-	}
+	return client
 }
 
 func pids(l light) map[string]int {
@@ -132,6 +137,56 @@ func TestLightStartsOverLeftovers(t *testing.T) {
 		}
 		l.mustUp(t)
 	})
+}
+
+// TestSimulatedPods wants one pod to become ready and one to crash, as it asks for.
+func TestSimulatedPods(t *testing.T) {
+	l := newTestLight(t)
+	l.mustUp(t)
+	client := l.client(t)
+	for name, want := range map[string]string{"ready": "Running true ", "crashing": "Running false CrashLoopBackOff"} {
+		path := "/api/v1/namespaces/default/pods/" + name
+		pod := map[string]any{
+			"apiVersion": "v1", "kind": "Pod",
+			"metadata": map[string]any{"name": name, "annotations": map[string]string{}},
+			"spec":     map[string]any{"containers": []map[string]string{{"name": "main", "image": "registry.example.com/none"}}},
+		}
+		if name == "crashing" {
+			pod["metadata"].(map[string]any)["annotations"] = map[string]string{"simulated.lockstep.dev/container": "CrashLoopBackOff"}
+		}
+		// The namespace's account comes a moment after the API server.
+		created := func(ctx context.Context) error { return client.Apply(ctx, path, pod) }
+		if err := l.table.Await(t.Context(), time.Minute, "pod "+name+" to be admitted", created); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.table.Await(t.Context(), time.Minute, "pod "+name, func(ctx context.Context) error { return shows(ctx, client, path, want) }); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// shows is nil when a pod's first container has this phase, readiness and reason to wait.
+func shows(ctx context.Context, client *kube.Client, path, want string) error {
+	var pod struct {
+		Status struct {
+			Phase             string
+			ContainerStatuses []struct {
+				Ready bool
+				State struct{ Waiting struct{ Reason string } }
+			}
+		}
+	}
+	if err := client.Get(ctx, path, &pod); err != nil {
+		return err
+	}
+	for _, c := range pod.Status.ContainerStatuses {
+		got := fmt.Sprintf("%s %t %s", pod.Status.Phase, c.Ready, c.State.Waiting.Reason)
+		if got == want {
+			return nil
+		}
+		return fmt.Errorf("it is %q, want %q", got, want)
+	}
+	return fmt.Errorf("no container yet, want %q", want)
 }
 
 func (l light) awaitGone(t *testing.T, name string) {

@@ -51,12 +51,14 @@ func setUp(m *testing.M) (int, error) {
 	if err := s.Install(ctx); err != nil {
 		return 0, err
 	}
-	first, err := s.Settled(ctx)
-	if err != nil {
-		return 0, err
-	}
-	if _, well := first.Finished(); !well {
-		return 0, fmt.Errorf("the first deployment: %s\n%s", first.Why(), s.Logs(ctx, first))
+	for _, e := range s.Environments {
+		first, err := s.Settled(ctx, e)
+		if err != nil {
+			return 0, err
+		}
+		if !first.Well {
+			return 0, fmt.Errorf("the first deployment of %s: %s\n%s", e.Name, first.Why, s.Logs(ctx, first))
+		}
 	}
 	shared = s
 	return m.Run(), nil
@@ -100,13 +102,13 @@ func finish(t *testing.T, ctx context.Context, namespace, commit string, wantWel
 		t.Fatal(err)
 	}
 	r, err = shared.Finish(ctx, r, func(task, step string, took time.Duration, well bool) {
-		t.Logf("%s: %s/%s %.0f s well=%v", r.Metadata.Name, task, step, took.Seconds(), well)
+		t.Logf("%s: %s/%s %.0f s well=%v", r.Name, task, step, took.Seconds(), well)
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, well := r.Finished(); well != wantWell {
-		t.Fatalf("run %s ended well: %v, want %v: %s\n%s", r.Metadata.Name, well, wantWell, r.Why(), shared.Logs(ctx, r))
+	if r.Well != wantWell {
+		t.Fatalf("run %s ended well: %v, want %v: %s\n%s", r.Name, r.Well, wantWell, r.Why, shared.Logs(ctx, r))
 	}
 	return r
 }
@@ -115,7 +117,7 @@ func finish(t *testing.T, ctx context.Context, namespace, commit string, wantWel
 func servedToken(t *testing.T, ctx context.Context, token string) {
 	t.Helper()
 	if err := site.Until(ctx, "user-service to answer "+token, func(ctx context.Context) (bool, error) {
-		got, err := shared.Answer(ctx, "user")
+		got, err := shared.Answer(ctx, shared.Staging(), "user")
 		return strings.Contains(got, token), err
 	}); err != nil {
 		t.Fatal(err)
@@ -138,7 +140,7 @@ type pods struct {
 func imageIDs(t *testing.T, ctx context.Context, alias string) []string {
 	t.Helper()
 	var list pods
-	if err := shared.Get(ctx, &list, "pods", "-n", shared.Namespace, "-l", "app.kubernetes.io/name="+alias); err != nil {
+	if err := shared.Get(ctx, &list, "pods", "-n", shared.Staging().Namespace, "-l", "app.kubernetes.io/name="+alias); err != nil {
 		t.Fatal(err)
 	}
 	var ids []string
@@ -158,8 +160,8 @@ func TestPushIsServedInStaging(t *testing.T) {
 	c := clone(t, ctx, "user-service")
 	commit, token := pushAnswer(t, ctx, c)
 	build := finish(t, ctx, shared.Applications, commit, true)
-	deploy := finish(t, ctx, shared.RunNamespace(), build.Result("environment-commit"), true)
-	got, err := shared.Answer(ctx, "user")
+	deploy := finish(t, ctx, shared.Staging().RunNamespace(), build.Result("environment-commit"), true)
+	got, err := shared.Answer(ctx, shared.Staging(), "user")
 	if err != nil || !strings.Contains(got, token) {
 		t.Fatalf("staging answers %q, %v; want %s", got, err, token)
 	}
@@ -179,13 +181,13 @@ func TestPushIsServedInStaging(t *testing.T) {
 	}
 	note := environmentNote(t, ctx, build.Result("environment-commit"))
 	if !strings.Contains(note, `"state":"verified"`) {
-		t.Errorf("deployment record of run %s: %q", deploy.Metadata.Name, note)
+		t.Errorf("deployment record of run %s: %q", deploy.Name, note)
 	}
 }
 
 func environmentNote(t *testing.T, ctx context.Context, commit string) string {
 	t.Helper()
-	c := clone(t, ctx, shared.EnvironmentRepository())
+	c := clone(t, ctx, shared.Staging().Repository())
 	if _, err := c.Git(ctx, "fetch", "-q", "origin", "refs/notes/lockstep:refs/notes/lockstep"); err != nil {
 		t.Fatal(err)
 	}
@@ -214,17 +216,17 @@ func TestTwoPushesAtOnce(t *testing.T) {
 func settle(t *testing.T, ctx context.Context) {
 	t.Helper()
 	tip := environmentTip(t, ctx)
-	if _, err := shared.RunOf(ctx, shared.RunNamespace(), tip); err != nil {
+	if _, err := shared.RunOf(ctx, shared.Staging().RunNamespace(), tip); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := shared.Settled(ctx); err != nil {
+	if _, err := shared.Settled(ctx, shared.Staging()); err != nil {
 		t.Fatal(err)
 	}
 }
 
 func environmentTip(t *testing.T, ctx context.Context) string {
 	t.Helper()
-	tip, err := clone(t, ctx, shared.EnvironmentRepository()).Git(ctx, "rev-parse", "HEAD")
+	tip, err := clone(t, ctx, shared.Staging().Repository()).Git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,7 +275,7 @@ func TestFailingTestReleasesNothing(t *testing.T) {
 func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	ctx := deadline(t)
 	settle(t, ctx)
-	c := clone(t, ctx, shared.EnvironmentRepository())
+	c := clone(t, ctx, shared.Staging().Repository())
 	good, err := c.Git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		t.Fatal(err)
@@ -286,7 +288,7 @@ func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := finish(t, ctx, shared.RunNamespace(), commit, false)
+	r := finish(t, ctx, shared.Staging().RunNamespace(), commit, false)
 	logs := shared.Logs(ctx, r)
 	if !strings.Contains(logs, "ImagePullBackOff") && !strings.Contains(logs, "ErrImagePull") {
 		t.Errorf("the cause is not shown:\n%s", logs)
@@ -298,7 +300,7 @@ func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	if _, err := c.Git(ctx, "reset", "-q", "--hard", good); err != nil {
 		t.Fatal(err)
 	}
-	before, err := shared.Runs(ctx, shared.RunNamespace())
+	before, err := shared.Runs(ctx, shared.Staging().RunNamespace())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -319,7 +321,7 @@ func nextRun(t *testing.T, ctx context.Context, n int) site.Run {
 	t.Helper()
 	var r site.Run
 	if err := site.Until(ctx, "another run", func(ctx context.Context) (bool, error) {
-		runs, err := shared.Runs(ctx, shared.RunNamespace())
+		runs, err := shared.Runs(ctx, shared.Staging().RunNamespace())
 		if len(runs) > n {
 			r = runs[len(runs)-1]
 		}
@@ -331,8 +333,8 @@ func nextRun(t *testing.T, ctx context.Context, n int) site.Run {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, well := r.Finished(); !well {
-		t.Fatalf("run %s: %s\n%s", r.Metadata.Name, r.Why(), shared.Logs(ctx, r))
+	if !r.Well {
+		t.Fatalf("run %s: %s\n%s", r.Name, r.Why, shared.Logs(ctx, r))
 	}
 	return r
 }
@@ -381,41 +383,41 @@ func pushBody(t *testing.T, ctx context.Context, repository, ref, before, after 
 func TestRow12_WebhookTwice(t *testing.T) {
 	ctx := deadline(t)
 	settle(t, ctx)
-	c := clone(t, ctx, shared.EnvironmentRepository())
+	c := clone(t, ctx, shared.Staging().Repository())
 	head, err := c.Git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		t.Fatal(err)
 	}
-	secret, err := shared.SecretValue(ctx, shared.RunNamespace(), "lockstep-webhook", "secret")
+	secret, err := shared.SecretValue(ctx, shared.Staging().RunNamespace(), "lockstep-webhook", "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
-	body := pushBody(t, ctx, shared.EnvironmentRepository(), "refs/heads/main", strings.Repeat("a", 40), head)
-	before, err := shared.Runs(ctx, shared.RunNamespace())
+	body := pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/main", strings.Repeat("a", 40), head)
+	before, err := shared.Runs(ctx, shared.Staging().RunNamespace())
 	if err != nil {
 		t.Fatal(err)
 	}
-	deliver(t, ctx, shared.RunNamespace(), secret, body)
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, body)
 	first := nextRun(t, ctx, len(before))
 	objects := resourceVersions(t, ctx)
 
 	// The same delivery again meets the name of its run.
-	deliver(t, ctx, shared.RunNamespace(), secret, body)
-	marker := pushBody(t, ctx, shared.EnvironmentRepository(), "refs/heads/main", strings.Repeat("b", 40), head)
-	deliver(t, ctx, shared.RunNamespace(), secret, marker) // a later delivery, whose run shows that the earlier one was handled
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, body)
+	marker := pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/main", strings.Repeat("b", 40), head)
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, marker) // a later delivery, whose run shows that the earlier one was handled
 	marked := nextRun(t, ctx, len(before)+1)
-	if !strings.HasSuffix(marked.Metadata.Name, "-bbbbbbb") {
-		t.Errorf("the redelivered webhook started run %s", marked.Metadata.Name)
+	if !strings.HasSuffix(marked.Name, "-bbbbbbb") {
+		t.Errorf("the redelivered webhook started run %s", marked.Name)
 	}
 	if now := runCount(t, ctx); now != len(before)+2 {
 		t.Errorf("%d runs, want %d", now, len(before)+2)
 	}
 
 	// With its run gone, it starts one that changes nothing.
-	if _, err := shared.Kubectl(ctx, "delete", "pipelinerun", first.Metadata.Name, "-n", shared.RunNamespace()); err != nil {
+	if _, err := shared.Kubectl(ctx, "delete", "pipelinerun", first.Name, "-n", shared.Staging().RunNamespace()); err != nil {
 		t.Fatal(err)
 	}
-	deliver(t, ctx, shared.RunNamespace(), secret, body)
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, body)
 	again := nextRun(t, ctx, len(before)+1)
 	if again.Result("outcome") != "unchanged" {
 		t.Errorf("outcome %q, want unchanged", again.Result("outcome"))
@@ -427,7 +429,7 @@ func TestRow12_WebhookTwice(t *testing.T) {
 
 func runCount(t *testing.T, ctx context.Context) int {
 	t.Helper()
-	runs, err := shared.Runs(ctx, shared.RunNamespace())
+	runs, err := shared.Runs(ctx, shared.Staging().RunNamespace())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -438,7 +440,7 @@ func runCount(t *testing.T, ctx context.Context) int {
 // deployment could change, with its version. Leases and events come and go.
 func resourceVersions(t *testing.T, ctx context.Context) string {
 	t.Helper()
-	out, err := shared.Kubectl(ctx, "get", "deployments,replicasets,services,configmaps,secrets,serviceaccounts", "-n", shared.Namespace,
+	out, err := shared.Kubectl(ctx, "get", "deployments,replicasets,services,configmaps,secrets,serviceaccounts", "-n", shared.Staging().Namespace,
 		"-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.resourceVersion}{"\n"}{end}`)
 	if err != nil {
 		t.Fatal(err)
@@ -451,19 +453,19 @@ func TestRow14_ForgedWebhookIsRefused(t *testing.T) {
 	settle(t, ctx)
 	before := runCount(t, ctx)
 	tip := environmentTip(t, ctx)
-	forged := pushBody(t, ctx, shared.EnvironmentRepository(), "refs/heads/main", strings.Repeat("c", 40), tip)
-	deliver(t, ctx, shared.RunNamespace(), "not the secret", forged)
-	secret, err := shared.SecretValue(ctx, shared.RunNamespace(), "lockstep-webhook", "secret")
+	forged := pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/main", strings.Repeat("c", 40), tip)
+	deliver(t, ctx, shared.Staging().RunNamespace(), "not the secret", forged)
+	secret, err := shared.SecretValue(ctx, shared.Staging().RunNamespace(), "lockstep-webhook", "secret")
 	if err != nil {
 		t.Fatal(err)
 	}
 	// A deletion and another branch are signed but no reason to run.
-	deliver(t, ctx, shared.RunNamespace(), secret, pushBody(t, ctx, shared.EnvironmentRepository(), "refs/heads/main", tip, strings.Repeat("0", 40)))
-	deliver(t, ctx, shared.RunNamespace(), secret, pushBody(t, ctx, shared.EnvironmentRepository(), "refs/heads/other", strings.Repeat("d", 40), tip))
-	marker := pushBody(t, ctx, shared.EnvironmentRepository(), "refs/heads/main", strings.Repeat("e", 40), tip)
-	deliver(t, ctx, shared.RunNamespace(), secret, marker)
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/main", tip, strings.Repeat("0", 40)))
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/other", strings.Repeat("d", 40), tip))
+	marker := pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/main", strings.Repeat("e", 40), tip)
+	deliver(t, ctx, shared.Staging().RunNamespace(), secret, marker)
 	r := nextRun(t, ctx, before)
-	if !strings.HasSuffix(r.Metadata.Name, "-eeeeeee") || runCount(t, ctx) != before+1 {
-		t.Errorf("a refused webhook started a run: %s, %d runs before, %d now", r.Metadata.Name, before, runCount(t, ctx))
+	if !strings.HasSuffix(r.Name, "-eeeeeee") || runCount(t, ctx) != before+1 {
+		t.Errorf("a refused webhook started a run: %s, %d runs before, %d now", r.Name, before, runCount(t, ctx))
 	}
 }

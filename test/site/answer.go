@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 )
 
 // answerConst is the line of the example services that says what they answer.
@@ -27,10 +28,10 @@ func SetAnswer(c *Checkout, answer string) error {
 	return os.WriteFile(path, answerConst.ReplaceAllLiteral(text, []byte(line)), 0o644)
 }
 
-// Answer asks a service of the environment over HTTP, by its alias in the
+// Answer asks a service of an environment over HTTP, by its alias in the
 // environment's chart.
-func (s *Site) Answer(ctx context.Context, alias string) (string, error) {
-	address, err := s.ServiceAddress(ctx, s.Namespace, s.Environment+"-"+alias)
+func (s *Site) Answer(ctx context.Context, e Environment, alias string) (string, error) {
+	address, err := s.ServiceAddress(ctx, e.Namespace, e.Name+"-"+alias)
 	if err != nil {
 		return "", err
 	}
@@ -51,4 +52,21 @@ func (s *Site) Answer(ctx context.Context, alias string) (string, error) {
 		return "", fmt.Errorf("GET %s: %s: %s", address, resp.Status, text)
 	}
 	return string(text), nil
+}
+
+// Shown asks a service and wants a text in its answer.
+func (s *Site) Shown(ctx context.Context, e Environment, alias, answer string) (string, error) {
+	got, err := s.Answer(ctx, e, alias)
+	if err != nil {
+		return "", err
+	}
+	if !strings.Contains(got, answer) {
+		return "", fmt.Errorf("%s in %s answers %q, not %q", alias, e.Namespace, got, answer)
+	}
+	return "answers: " + strings.TrimSpace(got), nil
+}
+
+// Shown says that nothing was executed that could answer.
+func (l *Local) Shown(context.Context, Environment, string, string) (string, error) {
+	return "has simulated nodes: the API server admitted the version and its pods are ready, but that its containers run was not verified", nil
 }

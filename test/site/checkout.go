@@ -33,6 +33,22 @@ func (c *Checkout) Replace(path, old, new string) error {
 	return os.WriteFile(path, []byte(strings.ReplaceAll(string(text), old, new)), 0o644)
 }
 
+// Contains says whether a file holds a text.
+func (c *Checkout) Contains(path, text string) (bool, error) {
+	content, err := os.ReadFile(filepath.Join(c.Dir, path))
+	return strings.Contains(string(content), text), err
+}
+
+// Revert takes a commit back with a new one and pushes that; it returns it.
+func (c *Checkout) Revert(ctx context.Context, commit string) (string, error) {
+	for _, args := range [][]string{{"revert", "--no-edit", commit}, {"push", "-q", "origin", "HEAD"}} {
+		if _, err := c.Git(ctx, args...); err != nil {
+			return "", err
+		}
+	}
+	return c.Git(ctx, "rev-parse", "HEAD")
+}
+
 // Push commits everything and pushes the current branch; it returns the commit.
 func (c *Checkout) Push(ctx context.Context, message string) (string, error) {
 	for _, args := range [][]string{{"add", "-A"}, {"commit", "-q", "-m", message}, {"push", "-q", "origin", "HEAD"}} {

@@ -3,127 +3,117 @@ package site
 import (
 	"context"
 	"fmt"
-	"sort"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Run is a PipelineRun as far as this package looks at it.
-type Run struct {
+// pipelineRun is one as far as this package looks at it.
+type pipelineRun struct {
 	Metadata struct {
 		Name, Namespace   string
 		CreationTimestamp time.Time
-		Labels            map[string]string
 		Annotations       map[string]string
 	}
 	Status struct {
-		Conditions                []Condition
-		StartTime, CompletionTime time.Time
-		Results                   []struct {
+		Conditions     []condition
+		CompletionTime time.Time
+		Results        []struct {
 			Name  string
 			Value any
 		}
 	}
 }
 
-// Condition of a run or a pod.
-type Condition struct{ Type, Status, Reason, Message string }
+// condition of a run.
+type condition struct{ Type, Status, Reason, Message string }
 
-// Result of the run, or "".
-func (r Run) Result(name string) string {
-	for _, result := range r.Status.Results {
-		if result.Name == name {
-			return fmt.Sprint(result.Value)
+func (p pipelineRun) run() Run {
+	r := Run{
+		Namespace: p.Metadata.Namespace, Name: p.Metadata.Name, Commit: p.Metadata.Annotations["lockstep.dev/commit"],
+		Created: p.Metadata.CreationTimestamp, Why: "no state yet", results: map[string]string{},
+	}
+	for _, c := range p.Status.Conditions {
+		if c.Type != "Succeeded" {
+			continue
+		}
+		r.Well, r.Why = c.Status == "True", c.Reason+": "+c.Message
+		if c.Status != "Unknown" {
+			r.Ended, r.Completed = true, p.Status.CompletionTime
 		}
 	}
-	return ""
-}
-
-// Finished says whether the run ended, and whether well.
-func (r Run) Finished() (ended, well bool) {
-	for _, c := range r.Status.Conditions {
-		if c.Type == "Succeeded" && c.Status != "Unknown" {
-			return true, c.Status == "True"
-		}
+	for _, result := range p.Status.Results {
+		r.results[result.Name] = fmt.Sprint(result.Value)
 	}
-	return false, false
-}
-
-// Why is the reason and the message of the run's state.
-func (r Run) Why() string {
-	for _, c := range r.Status.Conditions {
-		if c.Type == "Succeeded" {
-			return c.Reason + ": " + c.Message
-		}
-	}
-	return "no state yet"
+	return r
 }
 
 // Runs lists the runs of a namespace, oldest first.
 func (s *Site) Runs(ctx context.Context, namespace string) ([]Run, error) {
-	var list struct{ Items []Run }
+	var list struct{ Items []pipelineRun }
 	if err := s.Get(ctx, &list, "pipelineruns", "-n", namespace); err != nil {
 		return nil, err
 	}
-	sort.SliceStable(list.Items, func(i, j int) bool {
-		return list.Items[i].Metadata.CreationTimestamp.Before(list.Items[j].Metadata.CreationTimestamp)
-	})
-	return list.Items, nil
+	runs := make([]Run, len(list.Items))
+	for i, p := range list.Items {
+		runs[i] = p.run()
+	}
+	slices.SortStableFunc(runs, func(a, b Run) int { return a.Created.Compare(b.Created) })
+	return runs, nil
+}
+
+func (s *Site) runsIn(namespace string) func(context.Context) ([]Run, error) {
+	return func(ctx context.Context) ([]Run, error) { return s.Runs(ctx, namespace) }
 }
 
 // RunOf waits for the run that a commit starts.
 func (s *Site) RunOf(ctx context.Context, namespace, commit string) (Run, error) {
-	var found Run
-	err := Until(ctx, fmt.Sprintf("a run of commit %.12s in %s", commit, namespace), func(ctx context.Context) (bool, error) {
-		runs, err := s.Runs(ctx, namespace)
-		for _, r := range runs {
-			if r.Metadata.Annotations["lockstep.dev/commit"] == commit {
-				found = r
-				return true, nil
-			}
-		}
-		return false, err
-	})
-	return found, err
+	return runOf(ctx, fmt.Sprintf("a run of commit %.12s in %s", commit, namespace), commit, s.runsIn(namespace))
 }
 
-// StepTold hears of each step of a run as it ends.
-type StepTold func(task, step string, took time.Duration, well bool)
+// Settled waits until an environment was deployed at least once and none of its
+// runs is under way, and returns the newest run.
+func (s *Site) Settled(ctx context.Context, e Environment) (Run, error) {
+	return settled(ctx, "the runs in "+e.RunNamespace(), s.runsIn(e.RunNamespace()))
+}
 
 // Finish waits for the end of a run and tells each step as it ends.
 func (s *Site) Finish(ctx context.Context, r Run, tell StepTold) (Run, error) {
 	told := map[string]bool{}
-	err := Until(ctx, "the end of run "+r.Metadata.Namespace+"/"+r.Metadata.Name, func(ctx context.Context) (bool, error) {
-		var now Run
-		if err := s.Get(ctx, &now, "pipelinerun", r.Metadata.Name, "-n", r.Metadata.Namespace); err != nil {
+	err := Until(ctx, "the end of run "+r.Namespace+"/"+r.Name, func(ctx context.Context) (bool, error) {
+		var now pipelineRun
+		if err := s.Get(ctx, &now, "pipelinerun", r.Name, "-n", r.Namespace); err != nil {
 			return false, err
 		}
-		if err := s.tellSteps(ctx, now, told, tell); err != nil {
+		if err := s.tellSteps(ctx, r, told, tell); err != nil {
 			return false, err
 		}
-		r = now
-		ended, _ := now.Finished()
-		return ended, nil
+		r = now.run()
+		return r.Ended, nil
 	})
 	return r, err
 }
 
-type taskRuns struct {
-	Items []struct {
-		Metadata struct {
-			Name              string
-			Labels            map[string]string
-			CreationTimestamp time.Time
+type taskRuns struct{ Items []taskRun }
+
+type taskRun struct {
+	Metadata struct {
+		Name              string
+		Labels            map[string]string
+		CreationTimestamp time.Time
+	}
+	Status struct {
+		PodName    string
+		Conditions []condition
+		Results    []struct {
+			Name  string
+			Value any
 		}
-		Status struct {
-			PodName    string
-			Conditions []Condition
-			Steps      []struct {
-				Name, Container string
-				Terminated      *struct {
-					ExitCode              int
-					StartedAt, FinishedAt time.Time
-				}
+		Steps []struct {
+			Name, Container string
+			Terminated      *struct {
+				ExitCode              int
+				StartedAt, FinishedAt time.Time
 			}
 		}
 	}
@@ -134,12 +124,10 @@ func (s *Site) tellSteps(ctx context.Context, r Run, told map[string]bool, tell 
 		return nil
 	}
 	var list taskRuns
-	if err := s.Get(ctx, &list, "taskruns", "-n", r.Metadata.Namespace, "-l", "tekton.dev/pipelineRun="+r.Metadata.Name); err != nil {
+	if err := s.Get(ctx, &list, "taskruns", "-n", r.Namespace, "-l", "tekton.dev/pipelineRun="+r.Name); err != nil {
 		return err
 	}
-	sort.SliceStable(list.Items, func(i, j int) bool {
-		return list.Items[i].Metadata.CreationTimestamp.Before(list.Items[j].Metadata.CreationTimestamp)
-	})
+	slices.SortStableFunc(list.Items, func(a, b taskRun) int { return a.Metadata.CreationTimestamp.Compare(b.Metadata.CreationTimestamp) })
 	for _, t := range list.Items {
 		for _, st := range t.Status.Steps {
 			key := t.Metadata.Name + "/" + st.Name
@@ -157,7 +145,7 @@ func (s *Site) tellSteps(ctx context.Context, r Run, told map[string]bool, tell 
 // failed.
 func (s *Site) Logs(ctx context.Context, r Run) string {
 	var list taskRuns
-	if err := s.Get(ctx, &list, "taskruns", "-n", r.Metadata.Namespace, "-l", "tekton.dev/pipelineRun="+r.Metadata.Name); err != nil {
+	if err := s.Get(ctx, &list, "taskruns", "-n", r.Namespace, "-l", "tekton.dev/pipelineRun="+r.Name); err != nil {
 		return err.Error()
 	}
 	var b strings.Builder
@@ -166,7 +154,7 @@ func (s *Site) Logs(ctx context.Context, r Run) string {
 			fmt.Fprintf(&b, "--- %s: %s: %s\n", t.Metadata.Name, c.Reason, c.Message)
 		}
 		for _, st := range t.Status.Steps {
-			out, err := s.Kubectl(ctx, "logs", "-n", r.Metadata.Namespace, t.Status.PodName, "-c", st.Container, "--tail=40")
+			out, err := s.Kubectl(ctx, "logs", "-n", r.Namespace, t.Status.PodName, "-c", st.Container, "--tail=40")
 			fmt.Fprintf(&b, "--- %s, step %s\n%s", t.Metadata.Name, st.Name, out)
 			if err != nil {
 				fmt.Fprintf(&b, "(no log: %v)\n", err)

@@ -16,23 +16,14 @@ import (
 
 // Install puts Lockstep into the cluster and connects the repositories with it.
 func (s *Site) Install(ctx context.Context) error {
-	for _, part := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
+	return s.install(ctx, []part{
 		{"build the programs with ko and push them to " + s.Registry, s.resolveTasks},
 		{"apply namespaces, rights, tasks, pipelines and triggers", s.applyAll},
 		{"create the repositories in Gitea", s.createRepositories},
 		{"publish the services' first versions", s.seedApplications},
 		{"connect the webhooks", s.connectWebhooks},
-		{"push the environment's first commit", s.seedEnvironment},
-	} {
-		s.Log("%s", part.what)
-		if err := part.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", part.what, err)
-		}
-	}
-	return nil
+		{"push the environments' first commits", s.pushEnvironments},
+	})
 }
 
 // resolved is where the Tasks lie with their images built and pushed.
@@ -121,18 +112,15 @@ func (s *Site) koResolve(ctx context.Context) error {
 }
 
 func (s *Site) applyAll(ctx context.Context) error {
-	values := map[string]string{
-		"APPLICATIONS_NAMESPACE": s.Applications,
-		"ENVIRONMENT":            s.Environment, "NAMESPACE": s.Namespace,
-		"REPOSITORY": s.Owner + "/" + s.EnvironmentRepository(), "BRANCH": "main", "INSECURE_REGISTRIES": s.Registry,
-	}
-	if err := s.applyTemplate(ctx, "applications.yaml", values); err != nil {
+	if err := s.applyTemplate(ctx, "applications.yaml", map[string]string{"APPLICATIONS_NAMESPACE": s.Applications}); err != nil {
 		return err
 	}
-	if err := s.applyTemplate(ctx, "environment.yaml", values); err != nil {
-		return err
+	for _, e := range s.Environments {
+		if err := s.applyTemplate(ctx, "environment.yaml", s.environmentValues(e)); err != nil {
+			return err
+		}
 	}
-	for _, namespace := range []string{s.Applications, s.RunNamespace()} {
+	for _, namespace := range s.runNamespaces() {
 		if err := s.applySecrets(ctx, namespace); err != nil {
 			return err
 		}
@@ -141,21 +129,11 @@ func (s *Site) applyAll(ctx context.Context) error {
 		}
 	}
 	for _, application := range applications {
-		if err := s.applyTemplate(ctx, "application.yaml", s.applicationValues(application)); err != nil {
+		if err := s.applyTemplate(ctx, "application.yaml", s.applicationValues(application, s.GoImage)); err != nil {
 			return err
 		}
 	}
 	return s.awaitListeners(ctx)
-}
-
-func (s *Site) applicationValues(application string) map[string]string {
-	return map[string]string{
-		"APPLICATIONS_NAMESPACE": s.Applications, "APPLICATION": application,
-		"REPOSITORY": s.Owner + "/" + application, "BRANCH": "main",
-		"TEST_IMAGE": s.GoImage, "IMAGE_BASE": s.StaticBase,
-		"IMAGE_REPOSITORY": s.Registry + "/" + s.Owner + "/" + application, "CHART_REPOSITORY": s.chartRepository(),
-		"INSECURE_REGISTRIES": s.Registry, "ENVIRONMENT": s.Environment, "ENVIRONMENT_URL": s.RepositoryURL(s.EnvironmentRepository()),
-	}
 }
 
 func (s *Site) applySecrets(ctx context.Context, namespace string) error {
@@ -198,7 +176,7 @@ func (s *Site) applyPipelines(ctx context.Context, namespace string) error {
 
 // awaitListeners waits until the event listeners answer.
 func (s *Site) awaitListeners(ctx context.Context) error {
-	for _, namespace := range []string{s.Applications, s.RunNamespace()} {
+	for _, namespace := range s.runNamespaces() {
 		if err := Until(ctx, "the event listener in "+namespace, func(ctx context.Context) (bool, error) {
 			address, err := s.ServiceAddress(ctx, namespace, "el-lockstep")
 			if err != nil {
@@ -225,7 +203,7 @@ func (s *Site) createRepositories(ctx context.Context) error {
 	if err := s.Gitea.organisation(ctx, s.Owner); err != nil {
 		return err
 	}
-	for _, name := range append([]string{s.EnvironmentRepository()}, applications...) {
+	for _, name := range s.repositories() {
 		if err := s.Gitea.repository(ctx, s.Owner, name); err != nil {
 			return err
 		}
@@ -240,11 +218,7 @@ func (s *Site) WebhookURL(ctx context.Context, namespace string) (string, error)
 }
 
 func (s *Site) connectWebhooks(ctx context.Context) error {
-	namespaces := map[string]string{s.EnvironmentRepository(): s.RunNamespace()}
-	for _, name := range applications {
-		namespaces[name] = s.Applications
-	}
-	for repository, namespace := range namespaces {
+	for repository, namespace := range s.webhooks() {
 		url, err := s.WebhookURL(ctx, namespace)
 		if err != nil {
 			return err

@@ -7,8 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -37,23 +35,11 @@ func (s *Site) apply(ctx context.Context, namespace, manifests string) error {
 	return err
 }
 
-// applyTemplate applies a file of examples/site with its values filled in. A
-// value that the file names and nobody gives is an error.
+// applyTemplate applies a file of examples/site with its values filled in.
 func (s *Site) applyTemplate(ctx context.Context, name string, values map[string]string) error {
-	text, err := os.ReadFile(filepath.Join(s.Root, "examples", "site", name))
+	manifests, err := s.fill(name, values)
 	if err != nil {
 		return err
-	}
-	var missing []string
-	manifests := os.Expand(string(text), func(key string) string {
-		value, ok := values[key]
-		if !ok {
-			missing = append(missing, key)
-		}
-		return value
-	})
-	if len(missing) > 0 {
-		return fmt.Errorf("examples/site/%s: no value for %v", name, missing)
 	}
 	if err := s.apply(ctx, "", manifests); err != nil {
 		return fmt.Errorf("apply examples/site/%s: %w", name, err)

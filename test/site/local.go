@@ -18,37 +18,19 @@ import (
 // as programs. It is set up with the commands that people have.
 type Local struct {
 	team
-	Environments []Environment
 
-	program    string // lockstep
-	state      string // its LOCKSTEP_STATE, apart from the user's own
-	kubeconfig string
+	program string // lockstep
+	state   string // its LOCKSTEP_STATE, apart from the user's own
 }
-
-// Environment is one of a site's.
-type Environment struct{ Name, Namespace string }
-
-// RunNamespace is where the environment's pipelines run.
-func (e Environment) RunNamespace() string { return e.Namespace + "-lockstep" }
-
-// Repository is that of the environment, without its owner.
-func (e Environment) Repository() string { return "environment-" + e.Name }
 
 // NewLocal describes the site; Install makes it.
 func NewLocal(root string, log func(string, ...any)) (*Local, error) {
-	root, err := filepath.Abs(root)
+	t, err := newTeam(root, log)
 	if err != nil {
 		return nil, err
 	}
-	return &Local{
-		team: team{Root: root, Log: log, Applications: "acme-applications", Owner: "acme", StaticBase: "scratch"},
-		Environments: []Environment{
-			{Name: "staging", Namespace: "acme-staging"},
-			{Name: "production", Namespace: "acme-production"},
-		},
-		program: filepath.Join(root, ".build", "bin", "lockstep"),
-		state:   filepath.Join(root, ".build", "local"),
-	}, nil
+	t.StaticBase = "scratch"
+	return &Local{team: t, program: filepath.Join(t.Root, ".build", "bin", "lockstep"), state: filepath.Join(t.Root, ".build", "local")}, nil
 }
 
 // loopback is a Git host that asks for no login.
@@ -59,28 +41,19 @@ func (l loopback) gitEnvironment() ([]string, error) { return author(), nil }
 
 // Install starts the servers and connects the repositories with the pipelines.
 func (l *Local) Install(ctx context.Context) error {
-	for _, part := range []struct {
-		what string
-		do   func(context.Context) error
-	}{
-		{"build lockstep and the steps (the first time takes minutes)", l.build},
+	return l.install(ctx, []part{
+		{"build lockstep (the first time takes minutes)", l.build},
 		{"start Git, a registry and a control plane with simulated nodes", l.up},
 		{"apply namespaces, tasks, pipelines, triggers and secrets", l.applyAll},
 		{"publish the services' first versions", l.seedApplications},
 		{"connect the webhooks", l.connect},
 		{"push the environments' first commits", l.pushEnvironments},
-	} {
-		l.Log("%s", part.what)
-		if err := part.do(ctx); err != nil {
-			return fmt.Errorf("%s: %w", part.what, err)
-		}
-	}
-	return nil
+	})
 }
 
+// build makes lockstep, which makes the steps when they are first needed.
 func (l *Local) build(ctx context.Context) error {
-	bin := filepath.Dir(l.program) + string(filepath.Separator)
-	_, err := command{dir: l.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", "build", "-trimpath", "-o", bin, "./cmd/lockstep", "./steps/...")
+	_, err := command{dir: l.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", "build", "-trimpath", "-o", l.program, "./cmd/lockstep")
 	return err
 }
 
@@ -138,12 +111,7 @@ func (l *Local) applyAll(ctx context.Context) error {
 	apps := append([]string{secrets, "pipelines/triggers/application.yaml", "pipelines/application/application.yaml",
 		"tasks/build/build.yaml", "tasks/update-environment/update-environment.yaml"}, shared...)
 	for _, application := range applications {
-		file, err := l.trigger("application.yaml", map[string]string{
-			"APPLICATIONS_NAMESPACE": l.Applications, "APPLICATION": application, "REPOSITORY": l.Owner + "/" + application, "BRANCH": "main",
-			"TEST_IMAGE": "go", "IMAGE_BASE": l.StaticBase, "IMAGE_REPOSITORY": l.Registry + "/" + l.Owner + "/" + application,
-			"CHART_REPOSITORY": l.chartRepository(), "INSECURE_REGISTRIES": l.Registry,
-			"ENVIRONMENT": l.Environments[0].Name, "ENVIRONMENT_URL": l.RepositoryURL(l.Environments[0].Repository()),
-		})
+		file, err := l.trigger("application.yaml", l.applicationValues(application, "go"))
 		if err != nil {
 			return err
 		}
@@ -153,9 +121,7 @@ func (l *Local) applyAll(ctx context.Context) error {
 		return err
 	}
 	for _, e := range l.Environments {
-		file, err := l.trigger("environment.yaml", map[string]string{
-			"ENVIRONMENT": e.Name, "NAMESPACE": e.Namespace, "REPOSITORY": l.Owner + "/" + e.Repository(), "BRANCH": "main", "INSECURE_REGISTRIES": l.Registry,
-		})
+		file, err := l.trigger("environment.yaml", l.environmentValues(e))
 		if err != nil {
 			return err
 		}
@@ -179,16 +145,16 @@ var document = regexp.MustCompile(`(?m)^kind: Trigger$`)
 
 // trigger fills a file of examples/site in and writes its Trigger to a file.
 func (l *Local) trigger(name string, values map[string]string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(l.Root, "examples", "site", name))
+	filled, err := l.fill(name, values)
 	if err != nil {
 		return "", err
 	}
-	filled := os.Expand(string(text), func(key string) string { return values[key] })
-	i := slices.IndexFunc(strings.Split(filled, "\n---\n"), document.MatchString)
+	documents := strings.Split(filled, "\n---\n")
+	i := slices.IndexFunc(documents, document.MatchString)
 	if i < 0 {
 		return "", fmt.Errorf("examples/site/%s holds no Trigger", name)
 	}
-	return l.write("trigger-"+values["APPLICATION"]+values["ENVIRONMENT"]+".yaml", strings.Split(filled, "\n---\n")[i])
+	return l.write("trigger-"+values["APPLICATION"]+values["ENVIRONMENT"]+".yaml", documents[i])
 }
 
 // secrets are made once, and then stay.
@@ -233,24 +199,8 @@ func (l *Local) seedApplications(ctx context.Context) error {
 
 // connect comes after the first versions, or their push would start a run.
 func (l *Local) connect(ctx context.Context) error {
-	namespaces := map[string]string{}
-	for _, e := range l.Environments {
-		namespaces[e.Repository()] = e.RunNamespace()
-	}
-	for _, name := range applications {
-		namespaces[name] = l.Applications
-	}
-	for repository, namespace := range namespaces {
+	for repository, namespace := range l.webhooks() {
 		if _, err := l.Lockstep(ctx, "local", "create", l.Owner+"/"+repository, "--webhook", namespace); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (l *Local) pushEnvironments(ctx context.Context) error {
-	for _, e := range l.Environments {
-		if err := l.pushEnvironment(ctx, e.Repository()); err != nil {
 			return err
 		}
 	}

@@ -2,39 +2,57 @@ package site
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/lockstep-cd/lockstep/internal/runner"
 )
 
-// RunOf waits for the run that a commit starts.
-func (l *Local) RunOf(ctx context.Context, namespace, commit string) (runner.Record, error) {
-	var found runner.Record
-	err := Until(ctx, fmt.Sprintf("a run of commit %.12s in %s", commit, namespace), func(context.Context) (bool, error) {
+// runsIn lists the runs of a namespace, oldest first.
+func (l *Local) runsIn(namespace string) func(context.Context) ([]Run, error) {
+	return func(context.Context) ([]Run, error) {
 		list, err := l.runs().List()
-		for _, r := range list {
-			if r.Namespace == namespace && r.Annotations["lockstep.dev/commit"] == commit {
-				found = r
-				return true, nil
+		var runs []Run
+		for _, r := range slices.Backward(list) {
+			if r.Namespace == namespace {
+				runs = append(runs, runFrom(r))
 			}
 		}
-		return false, err
-	})
-	return found, err
+		return runs, err
+	}
+}
+
+func runFrom(r runner.Record) Run {
+	run := Run{
+		Namespace: r.Namespace, Name: r.Name, Commit: r.Annotations["lockstep.dev/commit"], Created: r.Started,
+		Ended: r.State != runner.StateRunning, Completed: r.Finished, Well: r.State == runner.StateSucceeded, Why: r.Reason + ": " + r.Message, results: map[string]string{},
+	}
+	for _, result := range r.Results() {
+		run.results[result.Name] = result.Value
+	}
+	return run
+}
+
+// RunOf waits for the run that a commit starts.
+func (l *Local) RunOf(ctx context.Context, namespace, commit string) (Run, error) {
+	return runOf(ctx, fmt.Sprintf("a run of commit %.12s in %s", commit, namespace), commit, l.runsIn(namespace))
+}
+
+// Settled waits until an environment was deployed at least once and none of its
+// runs is under way, and returns the newest run.
+func (l *Local) Settled(ctx context.Context, e Environment) (Run, error) {
+	return settled(ctx, "the runs in "+e.RunNamespace(), l.runsIn(e.RunNamespace()))
 }
 
 // Finish waits for the end of a run and tells each step as it ends.
-func (l *Local) Finish(ctx context.Context, r runner.Record, tell StepTold) (runner.Record, error) {
+func (l *Local) Finish(ctx context.Context, r Run, tell StepTold) (Run, error) {
 	started := map[string]runner.Event{}
-	return l.runs().Follow(ctx, r.Name, func(e runner.Event) {
+	record, err := l.runs().Follow(ctx, r.Name, func(e runner.Event) {
 		switch e.Kind {
 		case runner.StepStarted:
 			started[e.Log] = e
@@ -42,42 +60,16 @@ func (l *Local) Finish(ctx context.Context, r runner.Record, tell StepTold) (run
 			tell(e.Task, e.Step, e.Time.Sub(started[e.Log].Time), e.Well)
 		}
 	})
-}
-
-// Result of a run, or "".
-func Result(r runner.Record, name string) string {
-	for _, result := range r.Results() {
-		if result.Name == name {
-			return result.Value
-		}
-	}
-	return ""
+	return runFrom(record), err
 }
 
 // Logs is what the steps of a run printed.
-func (l *Local) Logs(ctx context.Context, r runner.Record) string {
+func (l *Local) Logs(ctx context.Context, r Run) string {
 	out, err := l.Lockstep(ctx, "runs", "logs", r.Name)
 	if err != nil {
 		return err.Error()
 	}
 	return out
-}
-
-// Settled waits for the newest run of an environment to end, where one was
-// started at all.
-func (l *Local) Settled(ctx context.Context, e Environment) (runner.Record, error) {
-	var newest runner.Record
-	err := Until(ctx, "a run in "+e.RunNamespace(), func(context.Context) (bool, error) {
-		list, err := l.runs().List()
-		for _, r := range list {
-			if r.Namespace == e.RunNamespace() {
-				newest = r
-				return r.State != runner.StateRunning, nil
-			}
-		}
-		return false, err
-	})
-	return newest, err
 }
 
 // Promote commits a version of an application into an environment with the Task
@@ -96,14 +88,6 @@ func (l *Local) Promote(ctx context.Context, application, version string, e Envi
 	return "", fmt.Errorf("update-environment named no commit:\n%s", out)
 }
 
-func (l *Local) kubernetes() (kubernetes.Interface, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", l.kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	return kubernetes.NewForConfig(config)
-}
-
 // createNamespaces makes those of the releases, with the same admission as on a
 // real cluster.
 func (l *Local) createNamespaces(ctx context.Context) error {
@@ -120,22 +104,4 @@ func (l *Local) createNamespaces(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// Version is the version of an application, by its alias, that the control plane
-// holds for an environment.
-func (l *Local) Version(ctx context.Context, e Environment, alias string) (string, error) {
-	client, err := l.kubernetes()
-	if err != nil {
-		return "", err
-	}
-	d, err := client.AppsV1().Deployments(e.Namespace).Get(ctx, e.Name+"-"+alias, metav1.GetOptions{})
-	if err != nil {
-		return "", err
-	}
-	version := d.Labels["app.kubernetes.io/version"]
-	if version == "" {
-		return "", errors.New("the Deployment does not say its version")
-	}
-	return version, nil
 }

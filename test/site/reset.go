@@ -14,12 +14,12 @@ import (
 // repositories, and the charts, whose versions never change once published.
 func (s *Site) Reset(ctx context.Context) error {
 	s.Log("remove what an earlier time left")
-	for _, namespace := range []string{s.Applications, s.RunNamespace(), s.Namespace} {
+	for _, namespace := range s.namespaces() {
 		if _, err := s.Kubectl(ctx, "delete", "namespace", namespace, "--ignore-not-found", "--wait=false"); err != nil {
 			return err
 		}
 	}
-	for _, name := range append([]string{s.EnvironmentRepository()}, applications...) {
+	for _, name := range s.repositories() {
 		if err := s.Gitea.Call(ctx, http.MethodDelete, "/repos/"+s.Owner+"/"+name, nil, nil, http.StatusNotFound); err != nil {
 			return err
 		}
@@ -30,7 +30,7 @@ func (s *Site) Reset(ctx context.Context) error {
 		}
 	}
 	return Until(ctx, "the namespaces to be gone", func(ctx context.Context) (bool, error) {
-		left, err := s.Kubectl(ctx, "get", "namespaces", "-o", "name", "--ignore-not-found", s.Applications, s.RunNamespace(), s.Namespace)
+		left, err := s.Kubectl(ctx, append([]string{"get", "namespaces", "-o", "name", "--ignore-not-found"}, s.namespaces()...)...)
 		return err == nil && strings.TrimSpace(left) == "", err
 	})
 }

@@ -130,10 +130,15 @@ func (t *team) pushExample(ctx context.Context, example, repository string, prep
 	return err
 }
 
-// seedEnvironment pushes the example environment; its webhook starts the first
-// deployment.
-func (s *Site) seedEnvironment(ctx context.Context) error {
-	return s.pushEnvironment(ctx, s.EnvironmentRepository())
+// pushEnvironments makes the first commit of each environment; its webhook
+// starts the first deployment.
+func (t *team) pushEnvironments(ctx context.Context) error {
+	for _, e := range t.Environments {
+		if err := t.pushEnvironment(ctx, e.Repository()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // pushEnvironment pushes the example environment to an empty repository.
@@ -149,23 +154,6 @@ func (t *team) pushEnvironment(ctx context.Context, repository string) error {
 		_, err := c.Git(ctx, "commit", "-q", "-a", "-m", "chore: charts come from the registry of this site")
 		return err
 	})
-}
-
-// Settled waits until the environment was deployed at least once and none of
-// its runs is under way, and returns the newest run.
-func (s *Site) Settled(ctx context.Context) (Run, error) {
-	var newest Run
-	err := Until(ctx, "the runs in "+s.RunNamespace(), func(ctx context.Context) (bool, error) {
-		runs, err := s.Runs(ctx, s.RunNamespace())
-		for _, r := range runs {
-			if ended, _ := r.Finished(); !ended {
-				return false, nil
-			}
-			newest = r
-		}
-		return len(runs) > 0, err
-	})
-	return newest, err
 }
 
 // useRegistry lets the environment in dir take its charts from this site's

@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"time"
 )
@@ -21,15 +20,12 @@ type Site struct {
 	team
 	GoImage string // image with the Go toolchain
 	Gitea   *Gitea
-
-	Environment string // name of the environment
-	Namespace   string // of the environment's release
 }
 
 // New reads where the cluster is from the variables that `test/cluster env`
 // prints.
 func New(root string, log func(string, ...any)) (*Site, error) {
-	root, err := filepath.Abs(root)
+	t, err := newTeam(root, log)
 	if err != nil {
 		return nil, err
 	}
@@ -44,15 +40,9 @@ func New(root string, log func(string, ...any)) (*Site, error) {
 	gitea := &Gitea{
 		URL: get("LOCKSTEP_GITEA_URL"), User: get("LOCKSTEP_GITEA_USER"), passwordFile: get("LOCKSTEP_GITEA_PASSWORD_FILE"),
 	}
-	s := &Site{
-		team: team{
-			Root: root, Log: log, git: gitea, Applications: "acme-applications", Owner: "acme",
-			Registry: get("LOCKSTEP_REGISTRY_IN_CLUSTER"), StaticBase: get("LOCKSTEP_IMAGE_STATIC"),
-		},
-		GoImage: get("LOCKSTEP_IMAGE_GO"), Gitea: gitea,
-		Environment: "staging", Namespace: "acme-staging",
-	}
-	get("KUBECONFIG")
+	s := &Site{team: t, GoImage: get("LOCKSTEP_IMAGE_GO"), Gitea: gitea}
+	s.git, s.Registry, s.StaticBase = gitea, get("LOCKSTEP_REGISTRY_IN_CLUSTER"), get("LOCKSTEP_IMAGE_STATIC")
+	s.kubeconfig = get("KUBECONFIG")
 	if len(missing) > 0 {
 		return nil, fmt.Errorf("%s not set: start the cluster and evaluate what `test/cluster full env` prints, as `make demo` and `make e2e` do", strings.Join(missing, ", "))
 	}
@@ -66,12 +56,6 @@ func (s *Site) known(image string) string {
 	_, path, _ := strings.Cut(image, "/")
 	return s.Registry + "/" + path
 }
-
-// RunNamespace is where the environment's pipelines run.
-func (s *Site) RunNamespace() string { return s.Namespace + "-lockstep" }
-
-// EnvironmentRepository is the repository of the environment, without its owner.
-func (s *Site) EnvironmentRepository() string { return "environment-" + s.Environment }
 
 // command runs a program and returns its standard output; its error holds what
 // the program said.

@@ -1,6 +1,13 @@
 package site
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
 
 // team is what sites have in common: a checkout, a registry, a Git host, and
 // the names of the applications.
@@ -9,11 +16,131 @@ type team struct {
 	Registry   string // host:port, one name for everybody
 	StaticBase string // image that the examples stand on
 	git        host
+	kubeconfig string // "" is kubectl's default
 
 	Applications string // namespace of the applications' runs
 	Owner        string // of the repositories
+	Environments []Environment
 
 	Log func(format string, args ...any) // progress, one line
+}
+
+// newTeam has the names of the example: two environments, the first of which
+// follows the applications by itself.
+func newTeam(root string, log func(string, ...any)) (team, error) {
+	root, err := filepath.Abs(root)
+	return team{
+		Root: root, Log: log, Applications: "acme-applications", Owner: "acme",
+		Environments: []Environment{
+			{Name: "staging", Namespace: "acme-staging"},
+			{Name: "production", Namespace: "acme-production"},
+		},
+	}, err
+}
+
+// Environment is one of a site's.
+type Environment struct{ Name, Namespace string }
+
+// RunNamespace is where the environment's pipelines run.
+func (e Environment) RunNamespace() string { return e.Namespace + "-lockstep" }
+
+// Repository is that of the environment, without its owner.
+func (e Environment) Repository() string { return "environment-" + e.Name }
+
+// Staging is the environment that every new version goes to by itself.
+func (t *team) Staging() Environment { return t.Environments[0] }
+
+// Production is the environment whose versions somebody promotes.
+func (t *team) Production() Environment { return t.Environments[1] }
+
+// install does the parts of an installation in order and tells each.
+func (t *team) install(ctx context.Context, parts []part) error {
+	for _, p := range parts {
+		t.Log("%s", p.what)
+		if err := p.do(ctx); err != nil {
+			return fmt.Errorf("%s: %w", p.what, err)
+		}
+	}
+	return nil
+}
+
+type part struct {
+	what string
+	do   func(context.Context) error
+}
+
+// webhooks says which namespace hears of the pushes to which repository.
+func (t *team) webhooks() map[string]string {
+	namespaces := map[string]string{}
+	for _, e := range t.Environments {
+		namespaces[e.Repository()] = e.RunNamespace()
+	}
+	for _, name := range applications {
+		namespaces[name] = t.Applications
+	}
+	return namespaces
+}
+
+// repositories are the names of all, without their owner.
+func (t *team) repositories() []string { return slices.Sorted(maps.Keys(t.webhooks())) }
+
+// namespaces are all that the site makes.
+func (t *team) namespaces() []string {
+	all := []string{t.Applications}
+	for _, e := range t.Environments {
+		all = append(all, e.RunNamespace(), e.Namespace)
+	}
+	return all
+}
+
+// runNamespaces are those in which pipelines run.
+func (t *team) runNamespaces() []string {
+	all := []string{t.Applications}
+	for _, e := range t.Environments {
+		all = append(all, e.RunNamespace())
+	}
+	return all
+}
+
+// applicationValues fill examples/site/application.yaml in.
+func (t *team) applicationValues(application, testImage string) map[string]string {
+	e := t.Staging()
+	return map[string]string{
+		"APPLICATIONS_NAMESPACE": t.Applications, "APPLICATION": application,
+		"REPOSITORY": t.Owner + "/" + application, "BRANCH": "main",
+		"TEST_IMAGE": testImage, "IMAGE_BASE": t.StaticBase,
+		"IMAGE_REPOSITORY": t.Registry + "/" + t.Owner + "/" + application, "CHART_REPOSITORY": t.chartRepository(),
+		"INSECURE_REGISTRIES": t.Registry, "ENVIRONMENT": e.Name, "ENVIRONMENT_URL": t.RepositoryURL(e.Repository()),
+	}
+}
+
+// environmentValues fill examples/site/environment.yaml in.
+func (t *team) environmentValues(e Environment) map[string]string {
+	return map[string]string{
+		"ENVIRONMENT": e.Name, "NAMESPACE": e.Namespace,
+		"REPOSITORY": t.Owner + "/" + e.Repository(), "BRANCH": "main", "INSECURE_REGISTRIES": t.Registry,
+	}
+}
+
+// fill returns a file of examples/site with its values filled in. A value that
+// the file names and nobody gives is an error.
+func (t *team) fill(name string, values map[string]string) (string, error) {
+	text, err := os.ReadFile(filepath.Join(t.Root, "examples", "site", name))
+	if err != nil {
+		return "", err
+	}
+	var missing []string
+	filled := os.Expand(string(text), func(key string) string {
+		value, ok := values[key]
+		if !ok {
+			missing = append(missing, key)
+		}
+		return value
+	})
+	if len(missing) > 0 {
+		return "", fmt.Errorf("examples/site/%s: no value for %v", name, missing)
+	}
+	return filled, nil
 }
 
 // host is where the repositories are.
