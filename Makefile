@@ -77,6 +77,11 @@ images: ## build all programs as images into KO_DOCKER_REPO
 	$(TESTCLUSTER) build tools
 	eval "$$($(TESTCLUSTER) full env)" && ko build --base-import-paths --sbom none ./steps/...
 
+.PHONY: bench-runner
+bench-runner: ## what a step costs in the runner and in a pod, on a real cluster on this machine
+	$(TESTCLUSTER) full up
+	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -run '^$$' -bench Step -benchtime 5x ./test/conformance
+
 .PHONY: bench
 bench: ## the benchmarks side by side; writes bench/RESULTS.md
 	go run ./bench

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -36,7 +37,7 @@ func localCommand() *cli.Command {
 				Flags: []cli.Flag{&cli.BoolFlag{Name: "clean", Usage: "remove repositories, images and settings too"}}},
 			{Name: "status", Usage: "where everything is", Action: localStatus, Flags: []cli.Flag{outputFlag()}, OnUsageError: usageError},
 			{Name: "apply", Usage: "put Tasks, Pipelines, Triggers and Secrets into a namespace", ArgsUsage: "FILE …", Action: localApply, OnUsageError: usageError,
-				Flags: []cli.Flag{&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Required: true, Usage: "`NAME` of the namespace"}}},
+				Flags: []cli.Flag{&cli.StringFlag{Name: "namespace", Aliases: []string{"n"}, Usage: "`NAME` of the namespace"}}},
 			{Name: "create", Usage: "create a Git repository", ArgsUsage: "OWNER/NAME", Action: localCreate, OnUsageError: usageError,
 				Flags: []cli.Flag{&cli.StringFlag{Name: "webhook", Usage: "`NAMESPACE` that hears of pushes, signed with the key secret of its Secret lockstep-webhook"}}},
 			{Name: "serve", Hidden: true, Usage: "what up starts", Action: localServe, Flags: append(runnerFlags(), &cli.StringFlag{Name: "address"}), OnUsageError: usageError},
@@ -143,7 +144,10 @@ func showStatus(c *cli.Context, i *local.Instance) error {
 
 func localApply(c *cli.Context) error {
 	if !c.Args().Present() {
-		return fault.Usage("InvalidArguments", fmt.Errorf("apply takes FILE …"), "- reads standard input")
+		return fault.Usage("InvalidArguments", errors.New("apply takes FILE …"), "- reads standard input")
+	}
+	if c.String("namespace") == "" {
+		return fault.Usage("InvalidArguments", errors.New("apply needs --namespace"), "Example: lockstep local apply --namespace acme-applications pipelines/triggers/webhook.yaml")
 	}
 	for _, file := range c.Args().Slice() {
 		text, name, err := readAny(file)

@@ -34,10 +34,6 @@ func run(args []string, stdout, stderr io.Writer) int {
 		}
 		return ended.code
 	}
-	if _, classified := errors.AsType[*fault.Error](err); !classified && ctx.Err() == nil {
-		// What cli refuses by itself: an unknown flag, a flag without its value.
-		err = fault.Usage("InvalidArguments", err, "lockstep --help lists the commands")
-	}
 	step.Explain(stderr, "lockstep", fault.Of(err))
 	return step.ExitCode(ctx, err)
 }
@@ -47,8 +43,11 @@ type ended struct{ code int }
 
 func (e *ended) Error() string { return fmt.Sprintf("exit code %d", e.code) }
 
-// usageError keeps cli from printing the whole help in front of the error.
-func usageError(_ *cli.Context, err error, _ bool) error { return err }
+// usageError is what cli refuses by itself: an unknown flag, a flag without its
+// value. It keeps cli from printing the whole help in front of the error.
+func usageError(_ *cli.Context, err error, _ bool) error {
+	return fault.Usage("InvalidArguments", err, "lockstep --help lists the commands")
+}
 
 func application(stdout, stderr io.Writer) *cli.App {
 	return &cli.App{

@@ -147,6 +147,9 @@ func (s *screen) endStep(e runner.Event) {
 		if st.log == e.Log && st.state == running {
 			st.state, st.took, st.reason = ends(e.Well || e.Reason == "Skipped"), e.Time.Sub(st.started), e.Reason
 			s.line("%-24s %-20s %s%s", e.Task, e.Step, seconds(st.took), remark(st))
+			if !e.Well && e.Message != "" {
+				s.line("%-24s %-20s %s", "", "", e.Message)
+			}
 		}
 	}
 	if s.logs {

@@ -123,6 +123,10 @@ func (b Background) launch() (*exec.Cmd, error) {
 		return nil, err
 	}
 	defer log.Close()
+	// The program's own words would be lost on a full disk.
+	if _, err := fmt.Fprintln(log, "starting", program); err != nil {
+		return nil, err
+	}
 	cmd := exec.Command(program, b.Args...)
 	cmd.Env, cmd.Stdout, cmd.Stderr = b.Env, log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -2,11 +2,9 @@ package local
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"os"
 	"path"
-	"syscall"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
@@ -40,9 +38,5 @@ func explain(err error, what string) error {
 	if err == nil {
 		return nil
 	}
-	err = fmt.Errorf("%s: %w", what, err)
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fault.Retryable("NoSpaceLeft", err, "Free some space on this disk, or choose a folder on another one.")
-	}
-	return err
+	return fault.Disk(fmt.Errorf("%s: %w", what, err))
 }

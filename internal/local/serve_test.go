@@ -166,7 +166,7 @@ func TestFullDiskIsSaid(t *testing.T) {
 		_, err = fill.Write(make([]byte, 4096))
 	}
 	fill.Close()
-	if err := s.Create(t.Context(), "acme/other"); fault.Of(err).Reason != "NoSpaceLeft" {
+	if err := s.Create(t.Context(), "acme/other"); fault.Of(err).Reason != "DiskFull" {
 		t.Errorf("got %v", err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -106,10 +107,20 @@ func (p *pod) step(ctx context.Context, i int) (failed bool, err error) {
 	if continued {
 		event.Reason = "Continued"
 	}
+	if full(p.runner.Dir) && !event.Well {
+		// What the step said of it may have found no room in its log.
+		event.Reason, event.Message = "DiskFull", fmt.Sprintf("%s: %s", p.runner.Dir, syscall.ENOSPC)
+	}
 	p.runner.tell(event)
 	// One whose results were refused has failed, and the next one runs all the
 	// same: Tekton's entrypoint says that it may before it reads the results.
 	return code != 0, nil
+}
+
+// full says whether a disk has no room left.
+func full(dir string) bool {
+	var s syscall.Statfs_t
+	return syscall.Statfs(dir, &s) == nil && s.Bavail == 0
 }
 
 // attempt runs the step's program. continued says that it failed and that this

@@ -73,23 +73,23 @@ func (s Store) Begin(o metav1.Object, object string) (*Kept, error) {
 		return nil, fault.Usage("InvalidName", fmt.Errorf("%q is no name of a run", name), "")
 	}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
-		return nil, fmt.Errorf("keep runs: %w", err)
+		return nil, fault.Disk(fmt.Errorf("keep runs: %w", err))
 	}
 	if err := os.Mkdir(dir, 0o700); errors.Is(err, os.ErrExist) {
 		return nil, fault.Refused("AlreadyExists", fmt.Errorf("a run %s is there already: %w", name, ErrTaken), "")
 	} else if err != nil {
-		return nil, fmt.Errorf("keep runs: %w", err)
+		return nil, fault.Disk(fmt.Errorf("keep runs: %w", err))
 	}
 	lock, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("keep runs: %w", err)
+		return nil, fault.Disk(fmt.Errorf("keep runs: %w", err))
 	}
 	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil { //nolint:gosec // a file descriptor is small
 		return nil, errors.Join(fmt.Errorf("keep runs: lock %s: %w", dir, err), lock.Close())
 	}
 	events, err := os.OpenFile(filepath.Join(dir, "events.jsonl"), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("keep runs: %w", err), lock.Close())
+		return nil, fault.Disk(errors.Join(fmt.Errorf("keep runs: %w", err), lock.Close()))
 	}
 	k := &Kept{
 		Record: Record{
@@ -155,7 +155,7 @@ func (k *Kept) save() error {
 	}
 	path := filepath.Join(k.Dir, "run.json")
 	if err := os.WriteFile(path+".new", text, 0o600); err != nil {
-		return fmt.Errorf("keep run %s: %w", k.Name, err)
+		return fault.Disk(fmt.Errorf("keep run %s: %w", k.Name, err))
 	}
 	return os.Rename(path+".new", path)
 }

@@ -35,7 +35,7 @@ type cluster struct {
 
 // newCluster connects, removes what an earlier time left, and makes a volume
 // for each claim of the cases: the cluster has nothing that would.
-func newCluster(t *testing.T, cases []testCase) *cluster {
+func newCluster(t testing.TB, cases []testCase) *cluster {
 	t.Helper()
 	registry, image := os.Getenv("LOCKSTEP_REGISTRY_IN_CLUSTER"), os.Getenv("LOCKSTEP_IMAGE_USERLAND")
 	if registry == "" || image == "" {
@@ -58,7 +58,7 @@ func newCluster(t *testing.T, cases []testCase) *cluster {
 	return c
 }
 
-func (c *cluster) clean(t *testing.T) {
+func (c *cluster) clean(t testing.TB) {
 	t.Helper()
 	for _, kind := range []string{"namespaces", "persistentvolumes"} {
 		if _, err := kubectl(context.WithoutCancel(t.Context()), "", "delete", kind, "-l", label, "--timeout=180s"); err != nil {
@@ -67,7 +67,7 @@ func (c *cluster) clean(t *testing.T) {
 	}
 }
 
-func (c *cluster) makeVolumes(t *testing.T, cases []testCase) {
+func (c *cluster) makeVolumes(t testing.TB, cases []testCase) {
 	t.Helper()
 	var list bytes.Buffer
 	dir := t.TempDir()
@@ -92,7 +92,7 @@ spec:
 }
 
 // claims counts those that the cases make.
-func claims(t *testing.T, cases []testCase) int {
+func claims(t testing.TB, cases []testCase) int {
 	t.Helper()
 	n := 0
 	for _, tc := range cases {

@@ -3,9 +3,9 @@
 package conformance
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -18,51 +18,58 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/runner"
 )
 
-// overheadLimit is what a step of the runner may cost besides its own work.
-const overheadLimit = 20 * time.Millisecond
-
 // manySteps are the steps of the longer of the two Tasks that are measured: the
 // difference to a Task of one step is what a further step costs.
 const manySteps = 11
 
-// repeats of each measurement; the table shows medians.
-const repeats = 5
-
-// TestOverheadOfAStep measures steps that do nothing, here and on the cluster.
-func TestOverheadOfAStep(t *testing.T) {
-	c := newCluster(t, nil)
-	ctx := t.Context()
-	namespace := "conformance-overhead"
-	if err := c.makeNamespace(ctx, namespace); err != nil {
-		t.Fatal(err)
-	}
-	measure := func(run func(*pipelinev1.TaskRun) time.Duration) (task, step time.Duration) {
-		var one, many []time.Duration
-		for i := range repeats {
-			one = append(one, run(idle(fmt.Sprintf("one-%d", i), 1, c.image)))
-			many = append(many, run(idle(fmt.Sprintf("many-%d", i), manySteps, c.image)))
+// BenchmarkStep measures steps that do nothing, in the runner and on the
+// cluster. Starting sh is their own work, which both have; it is shown by itself.
+func BenchmarkStep(b *testing.B) {
+	b.Run("sh", func(b *testing.B) {
+		var all []time.Duration
+		for b.Loop() {
+			begin := time.Now()
+			if err := exec.Command("sh", "-c", "exit 0").Run(); err != nil {
+				b.Fatal(err)
+			}
+			all = append(all, time.Since(begin))
 		}
-		return median(one), (median(many) - median(one)) / (manySteps - 1)
-	}
-	hereTask, hereStep := measure(func(tr *pipelinev1.TaskRun) time.Duration {
-		begin := time.Now()
-		r := &runner.Runner{Catalog: runner.NewCatalog(), Dir: t.TempDir(), AllowHost: true}
-		if _, err := r.Run(ctx, tr); err != nil {
-			t.Fatal(err)
-		}
-		return time.Since(begin)
+		b.ReportMetric(0, "ns/op")
+		b.ReportMetric(milliseconds(median(all)), "ms/own-work")
 	})
-	thereTask, thereStep := measure(func(tr *pipelinev1.TaskRun) time.Duration { return c.timed(t, ctx, namespace, tr) })
-	t.Logf("medians of %d, with what starting sh takes:\n"+
-		"                      runner here  pod on the cluster\n"+
-		"a Task of one step    %11s  %18s\n"+
-		"each further step     %11s  %18s", repeats,
-		hereTask.Round(100*time.Microsecond), thereTask.Round(10*time.Millisecond),
-		hereStep.Round(100*time.Microsecond), thereStep.Round(10*time.Millisecond))
-	if hereStep > overheadLimit {
-		t.Errorf("a step takes %s in the runner, more than %s", hereStep, overheadLimit)
-	}
+	b.Run("runner", func(b *testing.B) {
+		measure(b, "any", func(tr *pipelinev1.TaskRun) time.Duration {
+			begin := time.Now()
+			r := &runner.Runner{Catalog: runner.NewCatalog(), Dir: b.TempDir(), AllowHost: true}
+			if _, err := r.Run(b.Context(), tr); err != nil {
+				b.Fatal(err)
+			}
+			return time.Since(begin)
+		})
+	})
+	b.Run("cluster", func(b *testing.B) {
+		c := newCluster(b, nil)
+		namespace := "conformance-overhead"
+		if err := c.makeNamespace(b.Context(), namespace); err != nil {
+			b.Fatal(err)
+		}
+		measure(b, c.image, func(tr *pipelinev1.TaskRun) time.Duration { return c.timed(b, namespace, tr) })
+	})
 }
+
+// measure reports the medians of a Task of one step and of each further step.
+func measure(b *testing.B, image string, run func(*pipelinev1.TaskRun) time.Duration) {
+	var one, many []time.Duration
+	for b.Loop() {
+		one = append(one, run(idle(fmt.Sprintf("one-%d", len(one)), 1, image)))
+		many = append(many, run(idle(fmt.Sprintf("many-%d", len(many)), manySteps, image)))
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(milliseconds(median(one)), "ms/task-of-one-step")
+	b.ReportMetric(milliseconds(median(many)-median(one))/(manySteps-1), "ms/further-step")
+}
+
+func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
 
 // idle is a TaskRun of steps that do nothing.
 func idle(name string, steps int, image string) *pipelinev1.TaskRun {
@@ -79,8 +86,9 @@ func idle(name string, steps int, image string) *pipelinev1.TaskRun {
 
 // timed runs a TaskRun on the cluster and returns the time from its creation to
 // its end. Kubernetes keeps times in seconds, so it is watched.
-func (c *cluster) timed(t *testing.T, ctx context.Context, namespace string, tr *pipelinev1.TaskRun) time.Duration {
+func (c *cluster) timed(t testing.TB, namespace string, tr *pipelinev1.TaskRun) time.Duration {
 	t.Helper()
+	ctx := t.Context()
 	manifest, err := json.Marshal(tr)
 	if err != nil {
 		t.Fatal(err)

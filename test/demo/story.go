@@ -20,7 +20,7 @@ type place interface {
 	Clone(ctx context.Context, repository, dir string) (*site.Checkout, error)
 	RunOf(ctx context.Context, namespace, commit string) (site.Run, error)
 	Settled(context.Context, site.Environment) (site.Run, error)
-	Finish(context.Context, site.Run, site.StepTold) (site.Run, error)
+	Finish(context.Context, site.Run, func(site.Step)) (site.Run, error)
 	Logs(context.Context, site.Run) string
 	Promote(ctx context.Context, application, version string, e site.Environment) (commit string, err error)
 	Version(ctx context.Context, e site.Environment, alias string) (string, error)
@@ -59,16 +59,18 @@ func tell(ctx context.Context, p *printer, where place, applications string, nex
 		{title: "A bad version: it does not start, and verification says why", tell: s.pushBad},
 		{title: "Staging is rolled back with a commit", tell: s.rollBack},
 	}
+	stop := p.move()
+	defer stop()
 	for i := range chapters {
 		c := &chapters[i]
 		p.begin(fmt.Sprintf("%d. %s", i+1, c.title))
 		if err := c.tell(ctx); err != nil {
 			return fmt.Errorf("chapter %d: %w", i+1, err)
 		}
-		c.took = time.Since(p.chapter)
+		c.took = p.took()
 	}
 	p.total(chapters)
-	fmt.Fprint(p.out, next())
+	p.print(next())
 	return nil
 }
 

@@ -101,8 +101,10 @@ func finish(t *testing.T, ctx context.Context, namespace, commit string, wantWel
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err = shared.Finish(ctx, r, func(task, step string, took time.Duration, well bool) {
-		t.Logf("%s: %s/%s %.0f s well=%v", r.Name, task, step, took.Seconds(), well)
+	r, err = shared.Finish(ctx, r, func(s site.Step) {
+		if s.Ended {
+			t.Logf("%s: %s/%s %.0f s well=%v", r.Name, s.Task, s.Name, s.Took.Seconds(), s.Well)
+		}
 	})
 	if err != nil {
 		t.Fatal(err)

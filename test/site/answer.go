@@ -3,8 +3,6 @@ package site
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -31,27 +29,17 @@ func SetAnswer(c *Checkout, answer string) error {
 // Answer asks a service of an environment over HTTP, by its alias in the
 // environment's chart.
 func (s *Site) Answer(ctx context.Context, e Environment, alias string) (string, error) {
-	address, err := s.ServiceAddress(ctx, e.Namespace, e.Name+"-"+alias)
+	return s.ask(ctx, e.Namespace, e.Name+"-"+alias, "")
+}
+
+// ask sends a GET to a Service, through the API server: this machine need not
+// be a node of the cluster.
+func (s *Site) ask(ctx context.Context, namespace, name, path string) (string, error) {
+	_, port, err := s.service(ctx, namespace, name)
 	if err != nil {
 		return "", err
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/", nil)
-	if err != nil {
-		return "", err
-	}
-	resp, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return "", err
-	}
-	defer resp.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
-	if err != nil {
-		return "", err
-	}
-	if resp.StatusCode != http.StatusOK {
-		return "", fmt.Errorf("GET %s: %s: %s", address, resp.Status, text)
-	}
-	return string(text), nil
+	return s.Kubectl(ctx, "get", "--raw", fmt.Sprintf("/api/v1/namespaces/%s/services/%s:%d/proxy/%s", namespace, name, port, path))
 }
 
 // Shown asks a service and wants a text in its answer.

@@ -77,8 +77,8 @@ func (s *Site) Settled(ctx context.Context, e Environment) (Run, error) {
 	return settled(ctx, "the runs in "+e.RunNamespace(), s.runsIn(e.RunNamespace()))
 }
 
-// Finish waits for the end of a run and tells each step as it ends.
-func (s *Site) Finish(ctx context.Context, r Run, tell StepTold) (Run, error) {
+// Finish waits for the end of a run and tells each step as it starts and ends.
+func (s *Site) Finish(ctx context.Context, r Run, tell func(Step)) (Run, error) {
 	told := map[string]bool{}
 	err := Until(ctx, "the end of run "+r.Namespace+"/"+r.Name, func(ctx context.Context) (bool, error) {
 		var now pipelineRun
@@ -111,6 +111,7 @@ type taskRun struct {
 		}
 		Steps []struct {
 			Name, Container string
+			Running         *struct{}
 			Terminated      *struct {
 				ExitCode              int
 				StartedAt, FinishedAt time.Time
@@ -119,7 +120,7 @@ type taskRun struct {
 	}
 }
 
-func (s *Site) tellSteps(ctx context.Context, r Run, told map[string]bool, tell StepTold) error {
+func (s *Site) tellSteps(ctx context.Context, r Run, told map[string]bool, tell func(Step)) error {
 	if tell == nil {
 		return nil
 	}
@@ -130,12 +131,19 @@ func (s *Site) tellSteps(ctx context.Context, r Run, told map[string]bool, tell 
 	slices.SortStableFunc(list.Items, func(a, b taskRun) int { return a.Metadata.CreationTimestamp.Compare(b.Metadata.CreationTimestamp) })
 	for _, t := range list.Items {
 		for _, st := range t.Status.Steps {
-			key := t.Metadata.Name + "/" + st.Name
-			if st.Terminated == nil || told[key] {
+			step := Step{Task: t.Metadata.Labels["tekton.dev/pipelineTask"], Name: st.Name, Ended: st.Terminated != nil}
+			if st.Running == nil && st.Terminated == nil {
+				continue
+			}
+			key := fmt.Sprint(t.Metadata.Name, "/", st.Name, step.Ended)
+			if told[key] {
 				continue
 			}
 			told[key] = true
-			tell(t.Metadata.Labels["tekton.dev/pipelineTask"], st.Name, st.Terminated.FinishedAt.Sub(st.Terminated.StartedAt), st.Terminated.ExitCode == 0)
+			if step.Ended {
+				step.Took, step.Well = st.Terminated.FinishedAt.Sub(st.Terminated.StartedAt), st.Terminated.ExitCode == 0
+			}
+			tell(step)
 		}
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 // Install puts Lockstep into the cluster and connects the repositories with it.
 func (s *Site) Install(ctx context.Context) error {
 	return s.install(ctx, []part{
+		{"look at the cluster", s.suitable},
 		{"build the programs with ko and push them to " + s.Registry, s.resolveTasks},
 		{"apply namespaces, rights, tasks, pipelines and triggers", s.applyAll},
 		{"create the repositories in Gitea", s.createRepositories},
@@ -178,20 +179,8 @@ func (s *Site) applyPipelines(ctx context.Context, namespace string) error {
 func (s *Site) awaitListeners(ctx context.Context) error {
 	for _, namespace := range s.runNamespaces() {
 		if err := Until(ctx, "the event listener in "+namespace, func(ctx context.Context) (bool, error) {
-			address, err := s.ServiceAddress(ctx, namespace, "el-lockstep")
-			if err != nil {
-				return false, err
-			}
-			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/live", nil)
-			if err != nil {
-				return false, err
-			}
-			resp, err := http.DefaultClient.Do(req)
-			if err != nil {
-				return false, err
-			}
-			defer resp.Body.Close()
-			return resp.StatusCode == http.StatusOK, nil
+			_, err := s.ask(ctx, namespace, "el-lockstep", "live")
+			return err == nil, err
 		}); err != nil {
 			return err
 		}
@@ -213,8 +202,8 @@ func (s *Site) createRepositories(ctx context.Context) error {
 
 // WebhookURL is where a repository's pushes go, seen from the Git host.
 func (s *Site) WebhookURL(ctx context.Context, namespace string) (string, error) {
-	address, err := s.ServiceAddress(ctx, namespace, "el-lockstep")
-	return "http://" + address, err
+	ip, port, err := s.service(ctx, namespace, "el-lockstep")
+	return fmt.Sprintf("http://%s:%d", ip, port), err
 }
 
 func (s *Site) connectWebhooks(ctx context.Context) error {

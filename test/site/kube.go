@@ -83,9 +83,8 @@ func (s *Site) SecretValue(ctx context.Context, namespace, name, key string) (st
 // random is a new secret of 32 bytes in hex.
 func random() string { return strings.ToLower(rand.Text() + rand.Text()) }
 
-// ServiceAddress is host:port of a Service, reachable from this machine because
-// the cluster's node is this machine.
-func (s *Site) ServiceAddress(ctx context.Context, namespace, name string) (string, error) {
+// service is the address of a Service within the cluster, and its first port.
+func (s *Site) service(ctx context.Context, namespace, name string) (ip string, port int, err error) {
 	var service struct {
 		Spec struct {
 			ClusterIP string
@@ -93,10 +92,10 @@ func (s *Site) ServiceAddress(ctx context.Context, namespace, name string) (stri
 		}
 	}
 	if err := s.Get(ctx, &service, "service", name, "-n", namespace); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	if len(service.Spec.Ports) == 0 {
-		return "", fmt.Errorf("service %s/%s has no port", namespace, name)
+		return "", 0, fmt.Errorf("service %s/%s has no port", namespace, name)
 	}
-	return fmt.Sprintf("%s:%d", service.Spec.ClusterIP, service.Spec.Ports[0].Port), nil
+	return service.Spec.ClusterIP, service.Spec.Ports[0].Port, nil
 }

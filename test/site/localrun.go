@@ -49,15 +49,16 @@ func (l *Local) Settled(ctx context.Context, e Environment) (Run, error) {
 	return settled(ctx, "the runs in "+e.RunNamespace(), l.runsIn(e.RunNamespace()))
 }
 
-// Finish waits for the end of a run and tells each step as it ends.
-func (l *Local) Finish(ctx context.Context, r Run, tell StepTold) (Run, error) {
+// Finish waits for the end of a run and tells each step as it starts and ends.
+func (l *Local) Finish(ctx context.Context, r Run, tell func(Step)) (Run, error) {
 	started := map[string]runner.Event{}
 	record, err := l.runs().Follow(ctx, r.Name, func(e runner.Event) {
 		switch e.Kind {
 		case runner.StepStarted:
 			started[e.Log] = e
+			tell(Step{Task: e.Task, Name: e.Step})
 		case runner.StepEnded:
-			tell(e.Task, e.Step, e.Time.Sub(started[e.Log].Time), e.Well)
+			tell(Step{Task: e.Task, Name: e.Step, Ended: true, Well: e.Well, Took: e.Time.Sub(started[e.Log].Time)})
 		}
 	})
 	return runFrom(record), err

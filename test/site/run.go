@@ -20,8 +20,12 @@ type Run struct {
 // Result of the run, or "".
 func (r Run) Result(name string) string { return r.results[name] }
 
-// StepTold hears of each step of a run as it ends.
-type StepTold func(task, step string, took time.Duration, well bool)
+// Step of a run, as it starts or ends.
+type Step struct {
+	Task, Name  string
+	Ended, Well bool
+	Took        time.Duration // once it ended
+}
 
 // runOf waits for the run that a commit starts.
 func runOf(ctx context.Context, what string, commit string, list func(context.Context) ([]Run, error)) (Run, error) {

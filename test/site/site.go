@@ -7,6 +7,7 @@ package site
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -22,8 +23,14 @@ type Site struct {
 	Gitea   *Gitea
 }
 
-// New reads where the cluster is from the variables that `test/cluster env`
-// prints.
+// Images that a site uses where nobody names others.
+const (
+	staticImage = "gcr.io/distroless/static-debian12:nonroot"
+	goImage     = "docker.io/library/golang:1.26"
+)
+
+// New reads where things are from the variables that `test/cluster env` prints,
+// or those that docs/demo.md asks for.
 func New(root string, log func(string, ...any)) (*Site, error) {
 	t, err := newTeam(root, log)
 	if err != nil {
@@ -40,21 +47,39 @@ func New(root string, log func(string, ...any)) (*Site, error) {
 	gitea := &Gitea{
 		URL: get("LOCKSTEP_GITEA_URL"), User: get("LOCKSTEP_GITEA_USER"), passwordFile: get("LOCKSTEP_GITEA_PASSWORD_FILE"),
 	}
-	s := &Site{team: t, GoImage: get("LOCKSTEP_IMAGE_GO"), Gitea: gitea}
-	s.git, s.Registry, s.StaticBase = gitea, get("LOCKSTEP_REGISTRY_IN_CLUSTER"), get("LOCKSTEP_IMAGE_STATIC")
-	s.kubeconfig = get("KUBECONFIG")
+	s := &Site{team: t, Gitea: gitea}
+	s.git, s.Registry = gitea, get("LOCKSTEP_REGISTRY_IN_CLUSTER")
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%s not set: start the cluster and evaluate what `test/cluster full env` prints, as `make demo` and `make e2e` do", strings.Join(missing, ", "))
+		return nil, fmt.Errorf("%s not set: docs/demo.md says what they are; the cluster made here sets them: make demo CLUSTER=full", strings.Join(missing, ", "))
 	}
-	// The images were pushed under the name that only this machine has for the registry.
-	s.StaticBase, s.GoImage = s.known(s.StaticBase), s.known(s.GoImage)
+	s.StaticBase = s.known(cmp.Or(os.Getenv("LOCKSTEP_IMAGE_STATIC"), staticImage))
+	s.GoImage = s.known(cmp.Or(os.Getenv("LOCKSTEP_IMAGE_GO"), goImage))
 	return s, nil
 }
 
-// known is an image under the registry's name that everybody knows.
+// known is an image under the registry's name that everybody knows: those that
+// test/cluster made bear the name that only this machine has for it.
 func (s *Site) known(image string) string {
-	_, path, _ := strings.Cut(image, "/")
-	return s.Registry + "/" + path
+	if path, ok := strings.CutPrefix(image, os.Getenv("LOCKSTEP_REGISTRY")+"/"); ok {
+		return s.Registry + "/" + path
+	}
+	return image
+}
+
+// suitable fails unless the cluster is there and has what Lockstep stands on.
+func (s *Site) suitable(ctx context.Context) error {
+	for resource, product := range map[string]string{
+		"pipelineruns.tekton.dev": "Tekton Pipelines", "eventlisteners.triggers.tekton.dev": "Tekton Triggers",
+	} {
+		found, err := s.Kubectl(ctx, "get", "crd", resource, "--ignore-not-found", "-o", "name")
+		if err != nil {
+			return fmt.Errorf("look for %s: %w", product, err)
+		}
+		if found == "" {
+			return fmt.Errorf("the cluster that kubectl talks to has no %s: see docs/install.md", product)
+		}
+	}
+	return nil
 }
 
 // command runs a program and returns its standard output; its error holds what

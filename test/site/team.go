@@ -16,7 +16,7 @@ type team struct {
 	Registry   string // host:port, one name for everybody
 	StaticBase string // image that the examples stand on
 	git        host
-	kubeconfig string // "" is kubectl's default
+	kubeconfig string // "": as kubectl finds it
 
 	Applications string // namespace of the applications' runs
 	Owner        string // of the repositories

@@ -28,7 +28,9 @@ func (t *team) Version(ctx context.Context, e Environment, alias string) (string
 }
 
 func (t *team) kubernetes() (kubernetes.Interface, error) {
-	config, err := clientcmd.BuildConfigFromFlags("", t.kubeconfig)
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = t.kubeconfig
+	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{}).ClientConfig()
 	if err != nil {
 		return nil, err
 	}
