@@ -54,6 +54,11 @@ e2e: ## the pipelines on a real cluster on this machine (Debian, root)
 	$(TESTCLUSTER) full up
 	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v -p 1 ./test/e2e ./test/conformance
 
+.PHONY: conformance
+conformance: ## every example of Tekton in the runner and on a real cluster on this machine, compared
+	$(TESTCLUSTER) full up
+	eval "$$($(TESTCLUSTER) full env)" && CONFORMANCE=all go test -tags e2e -count=1 -timeout 90m -v ./test/conformance
+
 .PHONY: check
 check: ## formatting, vet, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
