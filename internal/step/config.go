@@ -59,7 +59,7 @@ func (l layout) fill(ctx context.Context, target reflect.Value, s source) error 
 			}
 			continue
 		}
-		if err := decode(ctx, target.Field(in.index), in, value); err != nil {
+		if err := decode(ctx, target.FieldByIndex(in.index), in, value); err != nil {
 			faults = append(faults, err)
 		}
 	}

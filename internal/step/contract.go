@@ -57,7 +57,7 @@ const credentialsEnv = "CREDENTIALS_PATH"
 
 // input is a field of the config struct that the caller fills.
 type input struct {
-	index    int
+	index    []int // of reflect.Value.FieldByIndex
 	flag     string // name on the command line
 	env      string
 	kind     string
@@ -68,7 +68,7 @@ type input struct {
 
 // output is a field of the config struct that the program fills.
 type output struct {
-	index int
+	index []int
 	name  string
 	env   string
 }
@@ -84,8 +84,11 @@ type layout struct {
 // this program's author, so it panics: the program cannot even print its help.
 func layoutOf(name, about string, config reflect.Type) layout {
 	l := layout{contract: Contract{Name: name, About: about}}
-	for i := range config.NumField() {
-		l.add(i, config.Field(i))
+	// What several programs ask for is a struct that they embed.
+	for _, f := range reflect.VisibleFields(config) {
+		if !f.Anonymous {
+			l.add(f)
+		}
 	}
 	l.contract.Results = append(l.contract.Results,
 		Result{Name: reasonResult, Env: resultEnv(reasonResult), About: "Class of the failure in CamelCase, such as GitAuthenticationFailed. Empty on success."},
@@ -93,23 +96,23 @@ func layoutOf(name, about string, config reflect.Type) layout {
 	return l
 }
 
-func (l *layout) add(i int, f reflect.StructField) {
+func (l *layout) add(f reflect.StructField) {
 	required, about := f.Tag.Get("required") == "true", f.Tag.Get("desc")
 	if name, ok := f.Tag.Lookup("param"); ok {
 		p := Param{Name: name, Env: "PARAM_" + envName(name), Type: kindOf(f), Default: f.Tag.Get("default"), Required: required, About: about}
 		l.contract.Params = append(l.contract.Params, p)
-		l.inputs = append(l.inputs, input{i, name, p.Env, p.Type, p.Default, required, about})
+		l.inputs = append(l.inputs, input{f.Index, name, p.Env, p.Type, p.Default, required, about})
 		return
 	}
 	if name, ok := f.Tag.Lookup("workspace"); ok {
 		w := Workspace{Name: name, Env: "WORKSPACE_" + envName(name) + "_PATH", Required: required, About: about}
 		l.contract.Workspaces = append(l.contract.Workspaces, w)
-		l.inputs = append(l.inputs, input{i, name, w.Env, kindOf(f), f.Tag.Get("default"), required, about})
+		l.inputs = append(l.inputs, input{f.Index, name, w.Env, kindOf(f), f.Tag.Get("default"), required, about})
 		return
 	}
 	if _, ok := f.Tag.Lookup("credentials"); ok {
 		l.contract.Credentials = true
-		l.inputs = append(l.inputs, input{i, "credentials-path", credentialsEnv, kindOf(f), "", required,
+		l.inputs = append(l.inputs, input{f.Index, "credentials-path", credentialsEnv, kindOf(f), "", required,
 			"Folder with .git-credentials, .gitconfig and .ssh as Tekton lays them out. Empty: the home folder."})
 		return
 	}
@@ -122,7 +125,7 @@ func (l *layout) add(i int, f reflect.StructField) {
 			r.Properties = strings.Split(keys, ",")
 		}
 		l.contract.Results = append(l.contract.Results, r)
-		l.outputs = append(l.outputs, output{i, name, resultEnv(name)})
+		l.outputs = append(l.outputs, output{f.Index, name, resultEnv(name)})
 		return
 	}
 	panic(fmt.Sprintf("%s: field %s has none of the tags param, workspace, credentials, result", l.contract.Name, f.Name))

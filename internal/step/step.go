@@ -118,7 +118,7 @@ func (p *program) runBounded(ctx context.Context) error {
 func (p *program) results(reason, message string) []result {
 	var results []result
 	for _, out := range p.layout.outputs {
-		results = append(results, result{out.name, out.env, redact.Text(p.config.Elem().Field(out.index).String())})
+		results = append(results, result{out.name, out.env, redact.Text(p.config.Elem().FieldByIndex(out.index).String())})
 	}
 	return append(results,
 		result{reasonResult, resultEnv(reasonResult), reason},

@@ -8,7 +8,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -27,22 +26,15 @@ type config struct {
 	Depth          int           `param:"depth" default:"1" desc:"Commits of history to fetch. 0: all of it."`
 	Subdirectory   string        `param:"subdirectory" desc:"Folder below output to clone into, made when it is missing. Example: source"`
 	DeleteExisting bool          `param:"deleteExisting" default:"true" desc:"Empty the folder first. false lays the checkout over what is there."`
-	SSLVerify      bool          `param:"sslVerify" default:"true" desc:"Check the server's certificate. false is unsafe; bind ssl-ca-directory instead."`
-	CRTFileName    string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File of the workspace ssl-ca-directory with PEM certificates to trust besides the system's."`
 	Sparse         string        `param:"sparseCheckoutDirectories" desc:"Patterns of the files to check out, as in .gitignore, separated by commas. Empty: all. Example: charts/,!charts/old/"`
-	HTTPProxy      string        `param:"httpProxy" desc:"Proxy for http URLs. Example: http://proxy.example.com:3128"`
-	HTTPSProxy     string        `param:"httpsProxy" desc:"Proxy for https URLs. Example: http://proxy.example.com:3128"`
-	NoProxy        string        `param:"noProxy" desc:"Hosts to reach without a proxy, separated by commas. Example: .example.com,10.0.0.0/8"`
 	Verbose        bool          `param:"verbose" default:"true" desc:"Log what is done. Errors are always logged."`
 	UserFriendly   bool          `param:"userFriendlyErrors" default:"true" desc:"Kept for git-clone's users: failures always end with a hint and the command that reproduces them."`
 	UserHome       string        `param:"userHome" desc:"Folder with .gitconfig, .git-credentials and .ssh, used when Tekton lays out no credentials."`
 	Timeout        time.Duration `param:"timeout" default:"15m" desc:"How long all of it may take. Example: 5m"`
 
-	Output       string `workspace:"output" required:"true" desc:"Folder to clone into."`
-	SSHDirectory string `workspace:"ssh-directory" desc:"Folder with private keys, known_hosts and config, or a kubernetes.io/ssh-auth secret."`
-	BasicAuth    string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret (username, password)."`
-	SSLCA        string `workspace:"ssl-ca-directory" desc:"Folder with certificates; see crtFileName."`
-	Creds        string `credentials:"path"`
+	git.Login
+
+	Output string `workspace:"output" required:"true" desc:"Folder to clone into."`
 
 	Commit        string `result:"commit" desc:"The commit that was checked out, 40 hex digits."`
 	ResultURL     string `result:"url" desc:"The repository's URL without user and password."`
@@ -91,13 +83,8 @@ func run(ctx context.Context, c *config) error {
 }
 
 func (c *config) access() git.Access {
-	a := git.Access{
-		CredentialsPath: cmp.Or(c.Creds, c.UserHome), BasicAuth: c.BasicAuth, SSHDirectory: c.SSHDirectory,
-		SkipTLSVerify: !c.SSLVerify, HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy,
-	}
-	if c.SSLCA != "" {
-		a.CAFile = filepath.Join(c.SSLCA, c.CRTFileName)
-	}
+	a := c.Access(0)
+	a.CredentialsPath = cmp.Or(c.Creds, c.UserHome)
 	return a
 }
 

@@ -26,18 +26,11 @@ type config struct {
 	AuthorEmail    string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commit's author."`
 	CommitterName  string        `param:"committer-name" desc:"Name of the committer. Empty: the author's."`
 	CommitterEmail string        `param:"committer-email" desc:"E-mail of the committer. Empty: the author's."`
-	SSLVerify      bool          `param:"sslVerify" default:"true" desc:"Whether to check the server's certificate."`
-	CAFile         string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File with PEM certificates in the workspace ssl-ca-directory."`
-	HTTPProxy      string        `param:"httpProxy" desc:"Proxy for http URLs. Example: http://proxy.example.com:3128"`
-	HTTPSProxy     string        `param:"httpsProxy" desc:"Proxy for https URLs."`
-	NoProxy        string        `param:"noProxy" desc:"Hosts to reach without a proxy, separated by commas."`
 	Timeout        time.Duration `param:"timeout" default:"2m" desc:"How long to go on when others push to the branch at the same time. Example: 5m"`
 
-	Source       string `workspace:"source" required:"true" desc:"Folder of the checkout, the one that holds .git."`
-	SSHDirectory string `workspace:"ssh-directory" desc:"Folder with SSH keys, config and known_hosts, or a kubernetes.io/ssh-auth secret."`
-	BasicAuth    string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret."`
-	SSLCA        string `workspace:"ssl-ca-directory" desc:"Folder with the file crtFileName."`
-	Creds        string `credentials:"path"`
+	git.Login
+
+	Source string `workspace:"source" required:"true" desc:"Folder of the checkout, the one that holds .git."`
 
 	Commit  string `result:"commit" desc:"The 40-hex commit: the new one, or the tip at which nothing was left to do."`
 	Changed string `result:"changed" desc:"true when a commit was pushed, else false."`
@@ -136,19 +129,7 @@ func (c *config) remote(repository *git.Repository) (*git.Remote, error) {
 	if url == "" {
 		return nil, fault.Usage("NoRemote", fmt.Errorf("%s has no remote origin", c.Source), "Say with url where to push.")
 	}
-	return git.NewRemote(url, git.Access{
-		CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSHDirectory,
-		CAFile: inFolder(c.SSLCA, c.CAFile), SkipTLSVerify: !c.SSLVerify,
-		HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy, RetryFor: c.Timeout,
-	})
-}
-
-// inFolder is the file in a workspace that may not be bound.
-func inFolder(folder, file string) string {
-	if folder == "" {
-		return ""
-	}
-	return folder + "/" + file
+	return git.NewRemote(url, c.Access(c.Timeout))
 }
 
 // target is the full name of the branch to push to. A checkout of a commit or

@@ -42,7 +42,7 @@ func (d *deployment) choose(ctx context.Context, rel *release.Release) (commit g
 
 // checkOutTip brings the workspace to the branch's tip.
 func (d *deployment) checkOutTip(ctx context.Context) (git.Hash, error) {
-	remote, err := git.NewRemote(d.config.URL, d.config.access())
+	remote, err := git.NewRemote(d.config.URL, d.config.Access(0))
 	if err != nil {
 		return "", err
 	}

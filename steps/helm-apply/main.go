@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -23,19 +24,12 @@ type config struct {
 	KeepLease       time.Duration `param:"keep-lease" desc:"How long verify, tests and record may still need the lease after this step; record ends it. Empty: it ends with this step. Example: 20m"`
 	Run             string        `param:"run" desc:"Who deploys: the holder of the lease, the same for helm-apply and record. Empty: this process. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
 	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
-	SSLVerify       bool          `param:"sslVerify" default:"true" desc:"Whether to check the Git server's certificate."`
-	CAFile          string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File with PEM certificates in the workspace ssl-ca-directory."`
-	HTTPProxy       string        `param:"httpProxy" desc:"Proxy for http URLs of the Git server. Example: http://proxy.example.com:3128"`
-	HTTPSProxy      string        `param:"httpsProxy" desc:"Proxy for https URLs of the Git server."`
-	NoProxy         string        `param:"noProxy" desc:"Hosts to reach without a proxy, separated by commas."`
 
-	Source    string `workspace:"source" required:"true" desc:"Checkout of the environment's repository. With url it may be empty, and is brought to the tip."`
-	SSH       string `workspace:"ssh-directory" desc:"Folder with SSH keys, config and known_hosts, or a kubernetes.io/ssh-auth secret."`
-	BasicAuth string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret."`
-	SSLCA     string `workspace:"ssl-ca-directory" desc:"Folder with the file crtFileName, trusted for Git and for chart repositories besides the system's certificates."`
-	Docker    string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
-	Cache     string `workspace:"cache" desc:"Folder that keeps fetched dependencies by their digest. Empty: one below TMPDIR."`
-	Creds     string `credentials:"path"`
+	git.Login
+
+	Source string `workspace:"source" required:"true" desc:"Checkout of the environment's repository. With url it may be empty, and is brought to the tip."`
+	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
+	Cache  string `workspace:"cache" desc:"Folder that keeps fetched dependencies by their digest. Empty: one below TMPDIR."`
 
 	Outcome  string `result:"outcome" desc:"deployed, unchanged, superseded or failed; empty after a dry run that found changes."`
 	Revision string `result:"revision" desc:"Number of the release's revision, empty when there is none. Example: 12"`

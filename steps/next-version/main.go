@@ -23,14 +23,9 @@ type config struct {
 	Prefix      string        `param:"prefix" default:"v" desc:"What tags have in front of the version. Example: charts/user-service/v"`
 	Bump        string        `param:"bump" default:"patch" desc:"Which part the next version raises: patch, minor or major."`
 	VersionFile string        `param:"version-file" desc:"File of the checkout that holds the lowest version to give; raise it for a new minor or major version. Example: VERSION"`
-	SSLVerify   bool          `param:"sslVerify" default:"true" desc:"Check the server's certificate. false is unsafe; bind ssl-ca-directory instead."`
-	CRTFileName string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File of the workspace ssl-ca-directory with PEM certificates to trust besides the system's."`
 	Timeout     time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
 
-	SSHDirectory string `workspace:"ssh-directory" desc:"Folder with private keys, known_hosts and config, or a kubernetes.io/ssh-auth secret."`
-	BasicAuth    string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret (username, password)."`
-	SSLCA        string `workspace:"ssl-ca-directory" desc:"Folder with certificates; see crtFileName."`
-	Creds        string `credentials:"path"`
+	git.Login
 
 	Version  string `result:"version" desc:"The version. Example: 2.3.119"`
 	Tag      string `result:"tag" desc:"The tag that stands for it, with the prefix. Example: v2.3.119"`
@@ -88,15 +83,7 @@ func (c *config) atLeast() (string, error) {
 
 func (c *config) remote(repository *git.Repository) (*git.Remote, error) {
 	if c.URL != "" {
-		return git.NewRemote(c.URL, c.access())
+		return git.NewRemote(c.URL, c.Access(0))
 	}
-	return repository.Origin(c.access())
-}
-
-func (c *config) access() git.Access {
-	a := git.Access{CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSHDirectory, SkipTLSVerify: !c.SSLVerify}
-	if c.SSLCA != "" {
-		a.CAFile = filepath.Join(c.SSLCA, c.CRTFileName)
-	}
-	return a
+	return repository.Origin(c.Access(0))
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -23,16 +24,8 @@ type config struct {
 	AuthorName  string        `param:"author-name" default:"Lockstep" desc:"Name of the note's author."`
 	AuthorEmail string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail address of the note's author. Example: ci@example.com"`
 	Timeout     time.Duration `param:"timeout" default:"2m" desc:"How long all of it may take. Example: 2m"`
-	SSLVerify   bool          `param:"sslVerify" default:"true" desc:"Whether to check the Git server's certificate."`
-	CAFile      string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File with PEM certificates in the workspace ssl-ca-directory."`
-	HTTPProxy   string        `param:"httpProxy" desc:"Proxy for http URLs of the Git server. Example: http://proxy.example.com:3128"`
-	HTTPSProxy  string        `param:"httpsProxy" desc:"Proxy for https URLs of the Git server."`
-	NoProxy     string        `param:"noProxy" desc:"Hosts to reach without a proxy, separated by commas."`
 
-	SSH       string `workspace:"ssh-directory" desc:"Folder with SSH keys, config and known_hosts, or a kubernetes.io/ssh-auth secret."`
-	BasicAuth string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret."`
-	SSLCA     string `workspace:"ssl-ca-directory" desc:"Folder with the file crtFileName."`
-	Creds     string `credentials:"path"`
+	git.Login
 
 	Record string `result:"record" desc:"State that was recorded: verified, deployed, failed or superseded; empty when nothing was deployed."`
 }

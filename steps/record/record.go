@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -75,7 +74,7 @@ func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.
 	if c.URL == "" {
 		return fault.Usage("InvalidParameters", errors.New("url is required to record a commit"), "")
 	}
-	remote, err := git.NewRemote(c.URL, c.access())
+	remote, err := git.NewRemote(c.URL, c.Access(0))
 	if err != nil {
 		return err
 	}
@@ -165,15 +164,4 @@ func isKnown(text string, e entry) bool {
 
 func lines(text string) []string {
 	return strings.Split(strings.TrimRight(text, "\n"), "\n")
-}
-
-func (c *config) access() git.Access {
-	a := git.Access{
-		CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSH, SkipTLSVerify: !c.SSLVerify,
-		HTTPProxy: c.HTTPProxy, HTTPSProxy: c.HTTPSProxy, NoProxy: c.NoProxy,
-	}
-	if c.SSLCA != "" {
-		a.CAFile = filepath.Join(c.SSLCA, c.CAFile)
-	}
-	return a
 }

@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"log/slog"
-	"path/filepath"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/git"
@@ -13,20 +12,15 @@ import (
 )
 
 type config struct {
-	Path        string        `param:"path" default:"." desc:"Folder of the checkout whose commit is released. A shallow one is enough. Example: /workspace/source"`
-	URL         string        `param:"url" desc:"Repository to tag. Empty: the checkout's origin."`
-	Tag         string        `param:"tag" required:"true" desc:"Name of the tag. Example: v2.3.119"`
-	Message     string        `param:"message" desc:"Message of an annotated tag. Empty: a light tag."`
-	UserName    string        `param:"user-name" default:"Lockstep" desc:"Who made an annotated tag."`
-	UserEmail   string        `param:"user-email" default:"lockstep@lockstep.dev" desc:"Their address."`
-	SSLVerify   bool          `param:"sslVerify" default:"true" desc:"Check the server's certificate. false is unsafe; bind ssl-ca-directory instead."`
-	CRTFileName string        `param:"crtFileName" default:"ca-bundle.crt" desc:"File of the workspace ssl-ca-directory with PEM certificates to trust besides the system's."`
-	Timeout     time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
+	Path      string        `param:"path" default:"." desc:"Folder of the checkout whose commit is released. A shallow one is enough. Example: /workspace/source"`
+	URL       string        `param:"url" desc:"Repository to tag. Empty: the checkout's origin."`
+	Tag       string        `param:"tag" required:"true" desc:"Name of the tag. Example: v2.3.119"`
+	Message   string        `param:"message" desc:"Message of an annotated tag. Empty: a light tag."`
+	UserName  string        `param:"user-name" default:"Lockstep" desc:"Who made an annotated tag."`
+	UserEmail string        `param:"user-email" default:"lockstep@lockstep.dev" desc:"Their address."`
+	Timeout   time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
 
-	SSHDirectory string `workspace:"ssh-directory" desc:"Folder with private keys, known_hosts and config, or a kubernetes.io/ssh-auth secret."`
-	BasicAuth    string `workspace:"basic-auth" desc:"Folder with .git-credentials and .gitconfig, or a kubernetes.io/basic-auth secret (username, password)."`
-	SSLCA        string `workspace:"ssl-ca-directory" desc:"Folder with certificates; see crtFileName."`
-	Creds        string `credentials:"path"`
+	git.Login
 
 	ResultTag string `result:"tag" desc:"The tag."`
 	Commit    string `result:"commit" desc:"The commit that it stands for, 40 hex digits."`
@@ -64,15 +58,7 @@ func run(ctx context.Context, c *config) error {
 
 func (c *config) remote(repository *git.Repository) (*git.Remote, error) {
 	if c.URL != "" {
-		return git.NewRemote(c.URL, c.access())
+		return git.NewRemote(c.URL, c.Access(0))
 	}
-	return repository.Origin(c.access())
-}
-
-func (c *config) access() git.Access {
-	a := git.Access{CredentialsPath: c.Creds, BasicAuth: c.BasicAuth, SSHDirectory: c.SSHDirectory, SkipTLSVerify: !c.SSLVerify}
-	if c.SSLCA != "" {
-		a.CAFile = filepath.Join(c.SSLCA, c.CRTFileName)
-	}
-	return a
+	return repository.Origin(c.Access(0))
 }
