@@ -230,7 +230,9 @@ func stopReason(cause error) pipelinev1.TaskRunReason {
 	return pipelinev1.TaskRunReasonCancelled
 }
 
-// stopped sets the state of a TaskRun that its timeout or somebody ended.
+// stopped sets the state of a TaskRun that its timeout or somebody ended. It has
+// no results: Tekton takes them over once a TaskRun is done, and then the pod is
+// gone.
 func (p *pod) stopped(ctx context.Context, cause error) {
 	reason := stopReason(cause)
 	message := fmt.Sprintf("TaskRun %q failed to finish within %q", p.tr.Name, p.tr.GetTimeout(ctx))
@@ -247,5 +249,6 @@ func (p *pod) stopped(ctx context.Context, cause error) {
 			p.tr.Status.Steps[i].TerminationReason = reason.String()
 		}
 	}
+	p.tr.Status.Results = nil
 	finish(p.tr, reason, errors.New(message))
 }

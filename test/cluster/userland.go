@@ -20,7 +20,7 @@ import (
 func userlandPackages() []string {
 	list := []string{
 		"bash", "coreutils", "dash", "debianutils", "diffutils", "findutils", "grep", "gzip", "hostname",
-		"mawk", "nodejs", "perl-base", "python3-minimal", "sed", "tar",
+		"mawk", "nodejs", "perl-base", "procps", "python3-minimal", "sed", "tar",
 	}
 	if python, err := filepath.EvalSymlinks("/usr/bin/python3"); err == nil {
 		name := filepath.Base(python)

@@ -119,7 +119,8 @@ func (c *cluster) run(ctx context.Context, tc testCase, number int) (view, error
 	if err != nil {
 		return nil, err
 	}
-	if _, err := kubectl(ctx, manifests, "create", "-n", namespace, "-f", "-"); err != nil {
+	// The CRD's schema asks for more than Tekton does: a name of each step.
+	if _, err := kubectl(ctx, manifests, "create", "--validate=false", "-n", namespace, "-f", "-"); err != nil {
 		return nil, err
 	}
 	all := view{}

@@ -16,7 +16,7 @@ import (
 
 // imageName matches the images of the cases, wherever one stands: in a step, or
 // in a parameter that a step takes its image from.
-var imageName = regexp.MustCompile(`^(mirror\.gcr\.io|cgr\.dev|gcr\.io|ghcr\.io)/[a-z0-9./-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$`)
+var imageName = regexp.MustCompile(`^ubuntu$|^(mirror\.gcr\.io|cgr\.dev|gcr\.io|ghcr\.io)/[a-z0-9./-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$`)
 
 // bashImage is the one that has an entrypoint besides its shell.
 var bashImage = regexp.MustCompile(`^mirror\.gcr\.io/bash(:|@|$)`)
