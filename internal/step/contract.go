@@ -57,7 +57,7 @@ const credentialsEnv = "CREDENTIALS_PATH"
 
 // input is a field of the config struct that the caller fills.
 type input struct {
-	index    []int // of reflect.Value.FieldByIndex
+	index    []int  // of reflect.Value.FieldByIndex
 	flag     string // name on the command line
 	env      string
 	kind     string
