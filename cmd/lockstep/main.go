@@ -54,7 +54,7 @@ func application(stdout, stderr io.Writer) *cli.App {
 		Name:                      "lockstep",
 		Usage:                     "environments in lockstep with Git",
 		Version:                   step.Version(),
-		Commands:                  []*cli.Command{runCommand(), runsCommand(), localCommand()},
+		Commands:                  []*cli.Command{runCommand(), runsCommand(), localCommand(), environmentsCommand()},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		Suggest:                   true,

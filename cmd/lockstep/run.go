@@ -133,7 +133,7 @@ func programs(path string) *runner.Programs {
 	return &runner.Programs{Module: module, Bin: filepath.Join(cacheFolder(), "steps", hex.EncodeToString(sum[:6]))}
 }
 
-func environment(c *cli.Context) ([]string, error) {
+func variables(c *cli.Context) ([]string, error) {
 	var list []string
 	for _, item := range c.StringSlice("env") {
 		name, _, given := strings.Cut(item, "=")

@@ -143,7 +143,7 @@ func runnerArgs(c *cli.Context) []string {
 func runnerOf(c *cli.Context, path string) (*runner.Runner, error) {
 	r := &runner.Runner{AllowHost: c.Bool("allow-host"), Credentials: c.String("credentials"), Stderr: c.App.ErrWriter, Programs: programs(path)}
 	var err error
-	if r.Environment, err = environment(c); err != nil {
+	if r.Environment, err = variables(c); err != nil {
 		return nil, err
 	}
 	r.Engine, err = engine(c.String("engine"))

@@ -7,27 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/release"
 )
-
-// entry is one line of a deployment's note, as the documents describe it.
-type entry struct {
-	State        string                `json:"state"`
-	Environment  string                `json:"environment"`
-	Commit       string                `json:"commit"`
-	Run          string                `json:"run"`
-	Revision     int                   `json:"revision"`
-	Started      time.Time             `json:"started,omitzero"`
-	Finished     time.Time             `json:"finished,omitzero"`
-	Applications []release.Application `json:"applications"`
-	Reason       string                `json:"reason,omitempty"`
-}
 
 // record writes the note and then ends the lease, which it also does when the
 // note could not be written: others wait for the lease.
@@ -86,8 +73,8 @@ func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.
 	if err != nil {
 		return fmt.Errorf("read the records of %s: %w", commit.Short(), err)
 	}
-	c.Record = e.State
-	if isKnown(known[commit], e) {
+	c.Record = string(e.State)
+	if isKnown(ctx, known[commit], e) {
 		slog.InfoContext(ctx, "this is on record already", "state", e.State, "commit", commit)
 		return nil
 	}
@@ -105,15 +92,15 @@ func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.
 
 // describe says what became of the deployment. Times are the cluster's: of the
 // lease, and of its API server now.
-func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (entry, error) {
-	e := entry{State: state(c), Environment: c.Environment, Commit: c.Commit, Run: c.Run, Reason: c.Reason, Applications: []release.Application{}}
+func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (environment.Record, error) {
+	e := environment.Record{State: state(c), Environment: c.Environment, Commit: c.Commit, Run: c.Run, Reason: c.Reason, Applications: []environment.Application{}}
 	if e.Environment == "" {
 		e.Environment = c.Release
 	}
 	switch {
-	case e.State == "deployed" && c.Verified == "skipped (simulated)":
+	case e.State == environment.Deployed && c.Verified == "skipped (simulated)":
 		e.Reason = "SimulatedNodes" // why it is not verified
-	case e.State != "failed":
+	case e.State != environment.Failed:
 		e.Reason = ""
 	}
 	rel, err := release.Open(client, c.Release)
@@ -125,7 +112,10 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (entr
 		return e, err
 	}
 	if last != nil && last.Commit == c.Commit {
-		e.Revision, e.Applications, e.Started = last.Number, append(e.Applications, last.Applications()...), last.Started.UTC().Truncate(time.Second)
+		e.Revision, e.Started = last.Number, last.Started.UTC().Truncate(time.Second)
+		for _, a := range last.Applications() {
+			e.Applications = append(e.Applications, environment.Application(a))
+		}
 	}
 	if !lease.Since.IsZero() {
 		e.Started = lease.Since.UTC().Truncate(time.Second)
@@ -136,32 +126,30 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (entr
 
 // state is one word of the record's list. A deployment that was skipped or
 // stopped has failed as well: it is not known to run.
-func state(c *config) string {
+func state(c *config) environment.State {
 	switch {
 	case c.Status != "Succeeded" && c.Status != "Completed", c.Deployment == "failed", c.Deployment == "", c.Verified == "failed":
-		return "failed"
+		return environment.Failed
 	case c.Deployment == "superseded":
-		return "superseded"
+		return environment.Superseded
 	case c.Verified == "verified":
-		return "verified"
+		return environment.Verified
 	default:
-		return "deployed"
+		return environment.Deployed
 	}
 }
 
-// isKnown reports whether the newest line says the same already: a repeated
+// isKnown reports whether the newest record says the same already: a repeated
 // run, or one that found nothing to do, adds nothing.
-func isKnown(text string, e entry) bool {
-	var newest entry
-	for _, line := range lines(text) {
-		if json.Unmarshal([]byte(line), &newest) != nil {
-			newest = entry{}
-		}
+func isKnown(ctx context.Context, note string, e environment.Record) bool {
+	records, warnings := environment.ParseRecords(e.Commit, note)
+	for _, w := range warnings {
+		slog.WarnContext(ctx, "a line of the note was not read", "why", w)
 	}
+	if len(records) == 0 {
+		return false
+	}
+	newest := records[len(records)-1]
 	return newest.State == e.State && newest.Environment == e.Environment && newest.Revision == e.Revision && newest.Commit == e.Commit &&
-		(e.State != "failed" || newest.Run == e.Run)
-}
-
-func lines(text string) []string {
-	return strings.Split(strings.TrimRight(text, "\n"), "\n")
+		(e.State != environment.Failed || newest.Run == e.Run)
 }

@@ -1,0 +1,122 @@
+package environment
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// State says what became of a deployment.
+type State string
+
+// The states of a Record. One that is not of this list never counts as verified.
+const (
+	Verified   State = "verified"   // it runs and was found healthy
+	Deployed   State = "deployed"   // it was not verified
+	Failed     State = "failed"     // it is not known to run
+	Superseded State = "superseded" // a newer commit was deployed instead
+	Unreadable State = "unreadable" // ParseRecords could not read the line; it is never written
+)
+
+// Record is what became of one deployment: one line of JSON in the Git note of
+// the deployed commit. Times are the cluster's, in whole seconds.
+type Record struct {
+	State        State         `json:"state"`
+	Environment  string        `json:"environment"`
+	Commit       string        `json:"commit"`
+	Run          string        `json:"run"`      // namespace/name
+	Revision     int           `json:"revision"` // of the Helm release; 0: none was made
+	Started      time.Time     `json:"started,omitzero"`
+	Finished     time.Time     `json:"finished,omitzero"`
+	Applications []Application `json:"applications"`
+	Reason       string        `json:"reason,omitempty"` // a CamelCase class
+}
+
+// Application is one service of an environment. Name is its alias there, where
+// it has one.
+type Application struct {
+	Name    string `json:"name"`
+	Version string `json:"version"`
+}
+
+// maxNote bounds what is read of one note: its end, since the newest line is last.
+const maxNote = 1 << 20 // bytes
+
+// ParseRecords reads the note of a commit, oldest record first. Whoever may
+// push can write to a note, so what cannot be read is a warning and closes no
+// more than it must: a line that is no JSON object is left out; one that looks
+// like a record and cannot be read becomes an Unreadable one of what the record
+// before it deployed, whose word is not the last then. Unknown keys are
+// ignored.
+func ParseRecords(commit, note string) (records []Record, warnings []error) {
+	if len(note) > maxNote {
+		warnings = append(warnings, fmt.Errorf("note of %.12s: only the last %d of %d bytes are read", commit, maxNote, len(note)))
+		_, note, _ = strings.Cut(note[len(note)-maxNote:], "\n")
+	}
+	number := 0
+	for line := range strings.Lines(note) {
+		number++
+		line = strings.TrimSpace(line)
+		if line == "" {
+			continue
+		}
+		r, err := parseRecord(commit, line)
+		if err != nil {
+			warnings = append(warnings, fmt.Errorf("note of %.12s, line %d: %w", commit, number, err))
+			if !errors.Is(err, errNoRecord) && len(records) > 0 {
+				last := records[len(records)-1]
+				last.State, last.Reason = Unreadable, ""
+				records = append(records, last)
+			}
+			continue
+		}
+		records = append(records, r)
+	}
+	return records, warnings
+}
+
+// errNoRecord marks what says nothing about this commit's deployments.
+var errNoRecord = errors.New("it is no record of this commit")
+
+func parseRecord(commit, line string) (Record, error) {
+	if !strings.HasPrefix(line, "{") {
+		return Record{}, errNoRecord
+	}
+	var r Record
+	if err := json.Unmarshal([]byte(line), &r); err != nil {
+		return Record{}, errors.New("it is no JSON of a record")
+	}
+	if r.Commit != "" && r.Commit != commit { // a note that was copied to another commit
+		return Record{}, errNoRecord
+	}
+	return r, r.check()
+}
+
+func (r Record) check() error {
+	switch {
+	case r.State == "" || r.Environment == "" || r.Commit == "" || r.Finished.IsZero():
+		return errors.New("state, environment, commit or finished is missing")
+	case r.State == Unreadable:
+		return errors.New("a state that is never written")
+	}
+	seen := map[string]bool{}
+	for _, a := range r.Applications {
+		if seen[a.Name] {
+			return errors.New("one application stands in it twice")
+		}
+		seen[a.Name] = true
+	}
+	return nil
+}
+
+// version of an application at this deployment; "" when it is not there.
+func (r Record) version(application string) string {
+	for _, a := range r.Applications {
+		if a.Name == application {
+			return a.Version
+		}
+	}
+	return ""
+}

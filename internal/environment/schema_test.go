@@ -1,0 +1,151 @@
+package environment_test
+
+import (
+	"bytes"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+	"sigs.k8s.io/yaml"
+
+	"github.com/lockstep-cd/lockstep/internal/environment"
+)
+
+const schemaFile = "../../docs/environments.schema.json"
+
+func schema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	compiler := jsonschema.NewCompiler()
+	compiler.DefaultDraft(jsonschema.Draft2020)
+	s, err := compiler.Compile(schemaFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// document is a YAML text as a validator knows it.
+func document(t *testing.T, text string) any {
+	t.Helper()
+	converted, err := yaml.YAMLToJSON([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(converted))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return value
+}
+
+// TestSchemaHasTheKeysOfTheTypes: each key of a type, no other, and where the
+// schema lists the words of a value, those that the reader takes.
+func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
+	s := schema(t)
+	item := s.Properties["environments"].Items2020.Ref
+	for _, c := range []struct {
+		schema *jsonschema.Schema
+		of     any
+	}{{s, environment.Environments{}}, {item, environment.Environment{}}, {item.Properties["windows"].Items2020.Ref, environment.Window{}}} {
+		var keys, described []string
+		for _, f := range reflect.VisibleFields(reflect.TypeOf(c.of)) {
+			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
+			keys = append(keys, key)
+		}
+		for key := range c.schema.Properties {
+			described = append(described, key)
+		}
+		slices.Sort(keys)
+		slices.Sort(described)
+		if !slices.Equal(keys, described) || c.schema.AdditionalProperties != false {
+			t.Errorf("%T: the schema has %v, the type %v; further ones allowed: %v", c.of, described, keys, c.schema.AdditionalProperties)
+		}
+	}
+	words := []any{string(environment.Auto), string(environment.Manual), string(environment.Never)}
+	if got := item.Properties["promotion"].Enum.Values; !reflect.DeepEqual(got, words) {
+		t.Errorf("promotion is one of %v, want %v", got, words)
+	}
+	words = []any{string(environment.ByCommit), string(environment.ByPullRequest)}
+	if got := item.Properties["delivery"].Enum.Values; !reflect.DeepEqual(got, words) {
+		t.Errorf("delivery is one of %v, want %v", got, words)
+	}
+	if *item.Properties["name"].MaxLength != environment.MaxName || *item.Properties["namespace"].MaxLength != environment.MaxNamespace {
+		t.Error("the lengths of names differ")
+	}
+	for key, want := range map[string]string{"promotion": "Manual", "delivery": "commit", "path": "."} {
+		if got := item.Properties[key].Default; got == nil || *got != want {
+			t.Errorf("default of %s is %v, want %s", key, got, want)
+		}
+	}
+}
+
+// TestSchemaAndReaderAgree on values that a schema can judge. What only the
+// reader finds (circles, names that are unknown) the schema lets pass.
+func TestSchemaAndReaderAgree(t *testing.T) {
+	s := schema(t)
+	well := []string{example(t), head + "  []\n", one(""), one("  branch: main\n  path: a/b\n  frozen: true\n  delivery: pull-request\n  promotion: Never\n")}
+	wrong := []string{
+		"kind: Environments\n", one("  colour: red\n"), one("  promotion: auto\n"), one("  delivery: merge\n"), one("  frozen: 'true'\n"), one("  soak: 2\n"),
+		one("  after: staging\n"), one("  windows: {days: Mon}\n"), strings.Replace(one(""), "  namespace: acme\n", "", 1), strings.Replace(one(""), "staging", "a_b", 1),
+		strings.Replace(one(""), "name: staging", "name: "+strings.Repeat("a", environment.MaxName+1), 1),
+	}
+	for _, days := range []string{"Mon", "Mon-Thu", "Mon,Wed", "Sat-Mon, Wed", "Sun-Sun"} {
+		well = append(well, one("  windows: [{days: '"+days+"'}]\n"))
+	}
+	for _, days := range []string{"", "mon", "Monday", "Mon,", "Mon-", "Mon-Tue-Wed", "Mon Tue"} {
+		wrong = append(wrong, one("  windows: [{days: '"+days+"'}]\n"))
+	}
+	for _, hours := range []string{"00:00-24:00", "22:00-04:00", "09:00-09:01"} {
+		well = append(well, one("  windows: [{hours: '"+hours+"', zone: Europe/Berlin}]\n"))
+	}
+	for _, hours := range []string{"9:00-16:00", "09:00", "24:00-01:00", "09:60-10:00", "09:00 - 16:00"} {
+		wrong = append(wrong, one("  windows: [{hours: '"+hours+"'}]\n"))
+	}
+	for _, url := range []string{"http://127.0.0.1:7480/e.git", "ssh://git@h/e", "git@h:a/e", "file:///srv/e", "/srv/e"} {
+		well = append(well, strings.Replace(one(""), "https://h/staging", url, 1))
+	}
+	for _, url := range []string{"https://u:p@h/e", "https://h", "h/e", "ftp://h/e", "-x"} {
+		wrong = append(wrong, strings.Replace(one(""), "https://h/staging", url, 1))
+	}
+	for _, text := range well {
+		if err := s.Validate(document(t, text)); err != nil {
+			t.Errorf("the schema refuses %s\n%v", text, err)
+		}
+		if err := s.Validate(document(t, asJSON(t, parse(t, text)))); err != nil {
+			t.Errorf("the schema refuses what check prints of %s\n%v", text, err)
+		}
+	}
+	for _, text := range wrong {
+		if err := s.Validate(document(t, text)); err == nil {
+			t.Errorf("the schema takes %s", text)
+		}
+		if _, err := environment.Parse("e.yaml", []byte(text)); err == nil {
+			t.Errorf("the reader takes %s", text)
+		}
+	}
+}
+
+func TestDocumentedFilesAreWell(t *testing.T) {
+	page, err := os.ReadFile("../../docs/environments-file.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, found := schema(t), 0
+	for _, block := range strings.Split(string(page), "```yaml\n")[1:] {
+		text, _, _ := strings.Cut(block, "```")
+		if !strings.Contains(text, "kind: Environments") {
+			continue
+		}
+		found++
+		parse(t, text)
+		if err := s.Validate(document(t, text)); err != nil {
+			t.Error(err)
+		}
+	}
+	if found == 0 {
+		t.Error("the page shows no file")
+	}
+}

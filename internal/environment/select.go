@@ -1,0 +1,43 @@
+package environment
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// Auto are the environments that every new release is promoted to, in promotion
+// order.
+func (e *Environments) Auto() []Environment {
+	return e.only(func(env Environment) bool { return env.Promotion == Auto })
+}
+
+// AutoAndManual are the environments that a person means by all of them, in
+// promotion order. Never stays out: it is reached by name alone.
+func (e *Environments) AutoAndManual() []Environment {
+	return e.only(func(env Environment) bool { return env.Promotion != Never })
+}
+
+// Named are the environments of these names, in promotion order and each once.
+// An unknown name is a usage fault. An environment whose strategy is Never is
+// refused unless breakGlass says for people why it is promoted nevertheless;
+// the caller records that reason. Gates are not looked at: Decide does.
+func (e *Environments) Named(breakGlass string, names ...string) ([]Environment, error) {
+	for _, name := range names {
+		env := e.byName(name)
+		switch {
+		case env == nil:
+			return nil, fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s; %s", quoted(name), suggest(name, e.names())), "")
+		case env.Promotion == Never && strings.TrimSpace(breakGlass) == "":
+			return nil, fault.Refused("PromotionRefused", fmt.Errorf("promote to %s: its strategy is Never", name),
+				"Where it must be, give the reason with --break-glass; it is recorded in the commit.")
+		}
+	}
+	return e.only(func(env Environment) bool { return slices.Contains(names, env.Name) }), nil
+}
+
+func (e *Environments) only(wanted func(Environment) bool) []Environment {
+	return slices.DeleteFunc(e.InOrder(), func(env Environment) bool { return !wanted(env) })
+}
