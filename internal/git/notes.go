@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing/object"
+
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -92,6 +94,31 @@ func (r *Remote) ReadNotes(ctx context.Context, commits ...Hash) (map[Hash]strin
 		}
 	}
 	return found, nil
+}
+
+// AllNotes reads every note of NotesRef at the remote by its commit, in one
+// fetch, without final newlines. Entries that name no commit are left out.
+func (r *Remote) AllNotes(ctx context.Context) (map[Hash]string, error) {
+	scratch := NewMemory()
+	tip, err := r.notes(ctx, scratch)
+	if err != nil || tip.IsZero() {
+		return nil, err
+	}
+	tree, err := scratch.treeHash(tip)
+	if err != nil {
+		return nil, err
+	}
+	found := map[Hash]string{}
+	err = scratch.walk(tree, "", func(path string, e object.TreeEntry) error {
+		commit, ok := ParseHash(strings.ReplaceAll(path, "/", ""))
+		if !ok || !e.Mode.IsFile() {
+			return nil
+		}
+		text, err := scratch.blob(e.Hash)
+		found[commit] = strings.TrimSuffix(string(text), "\n")
+		return err
+	})
+	return found, err
 }
 
 // note finds a commit's note and its path. Git spreads notes over folders of

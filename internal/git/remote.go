@@ -17,6 +17,7 @@ type Remote struct {
 	access  Access
 	keys    *keyring
 	client  *wire.Client
+	clock   *clock // nil: nothing tells the server's time
 }
 
 // NewRemote checks the URL (https, http, ssh, user@host:path, file, or a
@@ -31,11 +32,11 @@ func NewRemote(url string, a Access) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, err := newTransport(keys, a)
+	transport, clock, err := newTransport(keys, a)
 	if err != nil {
 		return nil, err
 	}
-	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}}, nil
+	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}, clock: clock}, nil
 }
 
 // URL is where the remote is, without user and password: fit to be stored,

@@ -24,20 +24,23 @@ const (
 	answerTimeout = 2 * time.Minute
 )
 
-func newTransport(k *keyring, a Access) (wire.Transport, error) {
+// newTransport is the way to a remote; with HTTP, a clock listens on it.
+func newTransport(k *keyring, a Access) (wire.Transport, *clock, error) {
 	switch t := k.target; t.scheme {
 	case "https", "http":
 		rt, err := newRoundTripper(k.trust(a))
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return &wire.HTTP{Client: wire.NewHTTPClient(rt), URL: t.httpURL(), Authorize: k.authorize}, nil
+		c := &clock{base: rt}
+		return &wire.HTTP{Client: wire.NewHTTPClient(c), URL: t.httpURL(), Authorize: k.authorize}, c, nil
 	case "ssh":
-		return newSSH(k, a)
+		ssh, err := newSSH(k, a)
+		return ssh, nil, err
 	case "file":
-		return &wire.Local{Path: t.path}, nil
+		return &wire.Local{Path: t.path}, nil, nil
 	}
-	return nil, fault.Usage("InvalidURL", fmt.Errorf("%s: %w: no transport for %s", k.shown.text, ErrInvalid, k.target.scheme), "")
+	return nil, nil, fault.Usage("InvalidURL", fmt.Errorf("%s: %w: no transport for %s", k.shown.text, ErrInvalid, k.target.scheme), "")
 }
 
 // trust adds what .gitconfig says about the host's certificate.

@@ -54,6 +54,9 @@ const (
 	Promoted   Outcome = "promoted"
 	Unchanged  Outcome = "unchanged"
 	Superseded Outcome = "superseded"
+	Waiting    Outcome = "waiting" // a gate is closed
+	Refused    Outcome = "refused"
+	Failed     Outcome = "failed"
 )
 
 // decide holds an intent against the value that a branch has now. Without

@@ -1,0 +1,109 @@
+package promotion
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/registry"
+)
+
+// Promotion is one version of an application on its way into environments.
+type Promotion struct {
+	Application string // as trailers and records name it
+	// Chart chooses the dependency that is the application.
+	Chart   edit.Selector
+	Version string // a semantic version
+	// Exact: somebody asked for exactly this version, even a lower one.
+	Exact bool
+
+	Changelog  string // subjects of the application's commits, one a line
+	Source     string // repository@commit that the version was built from, or ""
+	Run        string // namespace/name of the run that promotes, or ""
+	BreakGlass string // why an environment with the strategy Never is promoted, or ""
+
+	Author, Committer git.Signature
+	Patience          time.Duration // how long races may be lost; 0: two minutes
+	// Published is asked, before anything is written, whether the chart's version
+	// is where the environment takes it from. nil: nobody asks.
+	Published func(context.Context, registry.ChartRef) error
+}
+
+// Target is a branch that a promotion goes to.
+type Target struct {
+	Environment string
+	Remote      *git.Remote
+	Branch      string // "": the remote's HEAD
+	Path        string // folder of Chart.yaml
+}
+
+// Into commits the version into one environment without a checkout: the branch's
+// tip is fetched into memory, edited and pushed by compare-and-swap. Errors are
+// those of Land; ErrNotFound of edit when the chart does not have the
+// application.
+func (p Promotion) Into(ctx context.Context, t Target) (Landed, error) {
+	tip, err := t.Remote.Tip(ctx, t.Branch)
+	if err != nil {
+		return Landed{}, err
+	}
+	repository := git.NewMemory()
+	if err := t.Remote.Fetch(ctx, repository, tip, 1); err != nil {
+		return Landed{}, err
+	}
+	tree := CommitTree(repository, tip.Hash)
+	applied, err := Begin(ctx, tree, p.intent(t))
+	if err != nil {
+		return Landed{}, err
+	}
+	if applied.Outcome != Promoted {
+		return Landed{Commit: tip.Hash, Outcome: applied.Outcome, Applied: []Applied{applied}}, nil
+	}
+	if err := p.checkPublished(ctx, tree, applied.Intent); err != nil {
+		return Landed{}, err
+	}
+	return Land(ctx, Landing{
+		Remote: t.Remote, Repository: repository, Branch: tip.Name,
+		Change:  Change{Base: tip.Hash, Intents: []Intent{applied.Intent}},
+		Message: Message{Text: fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version), Changelog: p.Changelog, Trailers: p.trailers(t)},
+		Author:  p.Author, Committer: p.Committer, Patience: p.Patience,
+	})
+}
+
+func (p Promotion) intent(t Target) Intent {
+	return Intent{
+		File: path.Join(t.Path, chartFile), Kind: Dependency, Name: p.Chart.Name, Alias: p.Chart.Alias, Repository: p.Chart.Repository,
+		To: p.Version, Exact: p.Exact,
+	}
+}
+
+func (p Promotion) trailers(t Target) []string {
+	return []string{
+		"Lockstep-Environment: " + t.Environment, "Lockstep-Application: " + p.Application,
+		"Lockstep-Source: " + p.Source, "Lockstep-Run: " + p.Run, "Lockstep-Break-Glass: " + p.BreakGlass,
+	}
+}
+
+// checkPublished asks the repository that the environment names for the chart.
+// What is not a repository of charts, such as a folder beside, is nothing to
+// ask.
+func (p Promotion) checkPublished(ctx context.Context, tree Tree, i Intent) error {
+	if p.Published == nil {
+		return nil
+	}
+	c, err := findChart(tree, path.Dir(i.File))
+	if err != nil {
+		return err
+	}
+	entry, _, err := c.entry(i)
+	if err != nil {
+		return err
+	}
+	if !strings.HasPrefix(entry.Repository, "oci://") && !strings.HasPrefix(entry.Repository, "http://") && !strings.HasPrefix(entry.Repository, "https://") {
+		return nil
+	}
+	return p.Published(ctx, registry.ChartRef{Repository: entry.Repository, Name: entry.Name, Version: i.To})
+}

@@ -1,0 +1,118 @@
+// Command promote brings one version of an application into all eligible
+// environments at the same time, each by one commit, without a checkout.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/registry"
+	"github.com/lockstep-cd/lockstep/internal/step"
+)
+
+type config struct {
+	Application     string        `param:"application" required:"true" desc:"Name of the application, for trailers and, without name and alias, of its chart. Example: user-service"`
+	Version         string        `param:"version" required:"true" desc:"Version to promote: a semantic version. Example: 2.3.119"`
+	Environments    string        `param:"environments" required:"true" desc:"Where environments.yaml is: a file, or the URL of a Git repository. Example: https://git.example.com/acme/environments"`
+	File            string        `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
+	Revision        string        `param:"environments-revision" desc:"Branch or tag of that repository. Empty: its default branch."`
+	Only            []string      `param:"environment" desc:"Environments to promote into, one name per line. Empty: every one whose promotion is Auto."`
+	Name            string        `param:"name" desc:"Name of the application's chart. Empty: the application's, unless alias is given."`
+	Alias           string        `param:"alias" desc:"Alias of the chart in the environments, where several have one name. Example: user"`
+	ChartRepository string        `param:"chart-repository" desc:"Repository of the chart as the environments have it, where name and alias do not say which."`
+	Downgrade       bool          `param:"allow-downgrade" desc:"Whether to set a version that is lower than the environment's. Otherwise that one stays and the outcome is superseded."`
+	BreakGlass      string        `param:"break-glass" desc:"Why an environment whose promotion is Never is promoted all the same; recorded in the commit. Example: INC-4711"`
+	Changelog       string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the message."`
+	Source          string        `param:"source" desc:"Repository and commit that the version was built from. Example: https://git.example.com/acme/user-service@<40 hex digits>"`
+	Run             string        `param:"run" desc:"Run that does this: namespace/name"`
+	SkipChartCheck  bool          `param:"skip-chart-check" desc:"Whether to promote without looking whether the chart is published."`
+	ChartTimeout    time.Duration `param:"chart-timeout" default:"2m" desc:"How long to wait for the chart to be published. Example: 5m"`
+	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
+	AuthorName      string        `param:"author-name" default:"Lockstep" desc:"Name of the commits' author."`
+	AuthorEmail     string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commits' author."`
+	Timeout         time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take, races with others included. Example: 10m"`
+
+	git.Login
+	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
+
+	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}; of more than eight environments, the counts of the rest come last. Outcomes: promoted, unchanged, superseded, waiting, refused, failed."`
+}
+
+func main() {
+	step.Main("promote", "promote a version into all eligible environments", run)
+}
+
+func run(ctx context.Context, c *config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
+	defer cancel()
+	if err := edit.CheckVersion(c.Version); err != nil {
+		return err
+	}
+	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, c.open)
+	if err != nil {
+		return err
+	}
+	chosen := known.Auto()
+	if len(c.Only) > 0 {
+		if chosen, err = known.Named(c.BreakGlass, c.Only...); err != nil {
+			return err
+		}
+	}
+	if err := delivered(chosen); err != nil {
+		return err
+	}
+	everywhere, err := c.everywhere(known)
+	if err != nil {
+		return err
+	}
+	results := everywhere.Into(ctx, chosen)
+	c.Outcomes = promotion.Outcomes(results)
+	err = promotion.Err(results)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Retryable("Timeout", err, "What was promoted stays. Try again, or raise timeout.")
+	}
+	return err
+}
+
+// delivered refuses what this program cannot do, before anything is written.
+func delivered(chosen []environment.Environment) error {
+	for _, env := range chosen {
+		if env.Delivery != environment.ByCommit {
+			return fault.Refused("DeliveryNotSupported", fmt.Errorf("environment %s takes a %s, and this program makes commits", env.Name, env.Delivery), "")
+		}
+	}
+	return nil
+}
+
+func (c *config) open(url string) (*git.Remote, error) {
+	return git.NewRemote(url, c.Access(c.Timeout))
+}
+
+func (c *config) everywhere(known *environment.Environments) (promotion.Everywhere, error) {
+	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
+	p := promotion.Promotion{
+		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
+		Version: c.Version, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run, BreakGlass: c.BreakGlass,
+		Author: author, Committer: author, Patience: c.Timeout,
+	}
+	if c.Name == "" && c.Alias == "" {
+		p.Chart.Name = c.Application
+	}
+	if !c.SkipChartCheck {
+		client, err := registry.New(registry.Access{
+			DockerConfig: registry.FindDockerConfig(c.Docker, c.Creds), Insecure: c.Insecure, CAFile: c.CAFile(),
+		})
+		if err != nil {
+			return promotion.Everywhere{}, err
+		}
+		p.Published = (&registry.Publications{Client: client, Patience: c.ChartTimeout}).Await
+	}
+	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open}, nil
+}

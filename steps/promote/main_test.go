@@ -1,0 +1,72 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/git/gittest"
+)
+
+func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"promote": main}) }
+
+// TestSessions gives each session a Git host ($HOST) and a repository of charts
+// ($CHARTS), which serves the folder charts.
+func TestSessions(t *testing.T) {
+	params := gittest.Sessions(t, "testdata")
+	hosts := params.Setup
+	params.Setup = func(env *testscript.Env) error {
+		charts := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(env.WorkDir, "charts"))))
+		env.Defer(charts.Close)
+		env.Setenv("CHARTS", charts.URL)
+		return hosts(env)
+	}
+	params.Cmds["expand"] = expand
+	params.Cmds["exits"] = exits
+	params.Cmds["record"] = record
+	testscript.Run(t, params)
+}
+
+// expand fills variables of the session into files: expand <file> …
+func expand(ts *testscript.TestScript, _ bool, args []string) {
+	for _, file := range args {
+		path := ts.MkAbs(file)
+		ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o644))
+	}
+}
+
+// exits runs a program that must end with a code: exits 3 promote …
+func exits(ts *testscript.TestScript, neg bool, args []string) {
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] || neg {
+		ts.Fatalf("exit code %d, want %s (%v)", code, args[0], err)
+	}
+}
+
+// record says that an environment verified a version, as the program record
+// does: record <file with the commit> <environment> <version>
+func record(ts *testscript.TestScript, _ bool, args []string) {
+	commit := strings.TrimSpace(ts.ReadFile(args[0]))
+	note, err := json.Marshal(environment.Record{
+		State: environment.Verified, Environment: args[1], Commit: commit, Run: "acme/1", Revision: 1,
+		Started: time.Now().Add(-time.Minute), Finished: time.Now(),
+		Applications: []environment.Application{{Name: "user-service", Version: args[2]}},
+	})
+	ts.Check(err)
+	ts.Check(ts.Exec("git", "-C", ts.Getenv("REPOSITORIES")+"/"+args[1]+".git", "notes", "--ref=lockstep", "add", "-m", string(note), commit))
+}
