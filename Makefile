@@ -17,25 +17,30 @@ CLUSTER := light
 .PHONY: demo
 demo: demo-$(CLUSTER) ## tell the story: push, promote, a bad version, roll back. CLUSTER=full: on a real cluster; current: on yours
 
+.PHONY: demo-program
+demo-program:
+	@[ -e .build/bin/demo ] || echo "The first time, everything is compiled, which takes a while (README.md says how long) and says little."
+	go build -o .build/bin/demo ./test/demo
+
 .PHONY: demo-light
-demo-light:
-	go run ./test/demo light
+demo-light: demo-program
+	.build/bin/demo light
 
 .PHONY: demo-full
-demo-full:
+demo-full: demo-program
 	$(TESTCLUSTER) full up
-	eval "$$($(TESTCLUSTER) full env)" && go run ./test/demo full
+	eval "$$($(TESTCLUSTER) full env)" && .build/bin/demo full
 
 .PHONY: demo-current
-demo-current:
-	go run ./test/demo current
+demo-current: demo-program
+	.build/bin/demo current
 
 .PHONY: demo-down
 demo-down: demo-down-$(CLUSTER) ## stop what the demo started; its data stays for the next start
 
 .PHONY: demo-down-light
-demo-down-light:
-	go run ./test/demo light down
+demo-down-light: demo-program
+	.build/bin/demo light down
 
 .PHONY: demo-down-full
 demo-down-full:
