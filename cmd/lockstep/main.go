@@ -1,5 +1,5 @@
-// Command lockstep is the program for people: it runs pipelines on this machine
-// and looks at the runs.
+// Command lockstep is the program for people: it promotes versions, runs
+// pipelines on this machine and looks at the runs.
 package main
 
 import (
@@ -54,7 +54,7 @@ func application(stdout, stderr io.Writer) *cli.App {
 		Name:                      "lockstep",
 		Usage:                     "environments in lockstep with Git",
 		Version:                   step.Version(),
-		Commands:                  []*cli.Command{runCommand(), runsCommand(), localCommand(), environmentsCommand()},
+		Commands:                  []*cli.Command{promoteCommand(), runCommand(), runsCommand(), localCommand(), environmentsCommand()},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		Suggest:                   true,

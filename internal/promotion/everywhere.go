@@ -36,6 +36,8 @@ type Everywhere struct {
 	Known *environment.Environments
 	// Open reaches a repository.
 	Open func(url string) (*git.Remote, error)
+	// Tell hears of each result as it comes, from several goroutines. It may be nil.
+	Tell func(Result)
 }
 
 // Into promotes into the chosen environments.
@@ -48,7 +50,9 @@ func (e Everywhere) Into(ctx context.Context, chosen []environment.Environment) 
 			free <- struct{}{}
 			defer func() { <-free }()
 			results[i] = e.one(ctx, env)
-			say(ctx, e.Promotion, results[i])
+			if e.Tell != nil {
+				e.Tell(results[i])
+			}
 		})
 	}
 	all.Wait()
@@ -57,6 +61,9 @@ func (e Everywhere) Into(ctx context.Context, chosen []environment.Environment) 
 
 func (e Everywhere) one(ctx context.Context, env environment.Environment) Result {
 	r := Result{Environment: env.Name}
+	if env.Delivery != environment.ByCommit {
+		return r.failed(fault.Refused("DeliveryNotSupported", fmt.Errorf("%s takes promotions by %s, which is not done yet", env.Name, env.Delivery), ""))
+	}
 	remote, err := e.Open(env.Repository)
 	if err != nil {
 		return r.failed(err)
@@ -79,6 +86,21 @@ func (e Everywhere) one(ctx context.Context, env environment.Environment) Result
 	}
 	r.Outcome, r.Commit = landed.Outcome, landed.Commit
 	return r
+}
+
+// MarshalJSON is what programs print of it.
+func (r Result) MarshalJSON() ([]byte, error) {
+	message := ""
+	if r.Err != nil {
+		message = r.Err.Error()
+	}
+	return json.Marshal(struct {
+		Environment string   `json:"environment"`
+		Outcome     Outcome  `json:"outcome"`
+		Commit      git.Hash `json:"commit,omitempty"`
+		Reason      string   `json:"reason,omitempty"`
+		Error       string   `json:"error,omitempty"`
+	}{r.Environment, r.Outcome, r.Commit, r.Reason, message})
 }
 
 func (r Result) failed(err error) Result {
@@ -170,18 +192,6 @@ func said(ctx context.Context, remote *git.Remote) time.Time {
 		slog.WarnContext(ctx, "the server's clock differs from this machine's; gates go by the server's", "server", remote.URL(), "skew", skew.Round(time.Second))
 	}
 	return now
-}
-
-func say(ctx context.Context, p Promotion, r Result) {
-	details := []any{"environment", r.Environment, "application", p.Application, "version", p.Version}
-	switch {
-	case r.Err != nil:
-		slog.ErrorContext(ctx, string(r.Outcome), append(details, "error", r.Err)...)
-	case r.Reason != "":
-		slog.InfoContext(ctx, string(r.Outcome), append(details, "for", r.Reason)...)
-	default:
-		slog.InfoContext(ctx, string(r.Outcome), append(details, "commit", r.Commit.Short())...)
-	}
 }
 
 // Err is what a program that promoted into all of them ends with: nil when none

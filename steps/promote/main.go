@@ -5,7 +5,7 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
+	"log/slog"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -65,13 +65,11 @@ func run(ctx context.Context, c *config) error {
 			return err
 		}
 	}
-	if err := delivered(chosen); err != nil {
-		return err
-	}
 	everywhere, err := c.everywhere(known)
 	if err != nil {
 		return err
 	}
+	everywhere.Tell = func(r promotion.Result) { c.say(ctx, r) }
 	results := everywhere.Into(ctx, chosen)
 	c.Outcomes = promotion.Outcomes(results)
 	err = promotion.Err(results)
@@ -79,16 +77,6 @@ func run(ctx context.Context, c *config) error {
 		return fault.Retryable("Timeout", err, "What was promoted stays. Try again, or raise timeout.")
 	}
 	return err
-}
-
-// delivered refuses what this program cannot do, before anything is written.
-func delivered(chosen []environment.Environment) error {
-	for _, env := range chosen {
-		if env.Delivery != environment.ByCommit {
-			return fault.Refused("DeliveryNotSupported", fmt.Errorf("environment %s takes a %s, and this program makes commits", env.Name, env.Delivery), "")
-		}
-	}
-	return nil
 }
 
 func (c *config) open(url string) (*git.Remote, error) {
@@ -115,4 +103,16 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 		p.Published = (&registry.Publications{Client: client, Patience: c.ChartTimeout}).Await
 	}
 	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open}, nil
+}
+
+func (c *config) say(ctx context.Context, r promotion.Result) {
+	details := []any{"environment", r.Environment, "application", c.Application, "version", c.Version}
+	switch {
+	case r.Err != nil:
+		slog.ErrorContext(ctx, string(r.Outcome), append(details, "error", r.Err)...)
+	case r.Reason != "":
+		slog.InfoContext(ctx, string(r.Outcome), append(details, "for", r.Reason)...)
+	default:
+		slog.InfoContext(ctx, string(r.Outcome), append(details, "commit", r.Commit.Short())...)
+	}
 }
