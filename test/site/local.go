@@ -59,7 +59,11 @@ func (l *Local) build(ctx context.Context) error {
 
 // Lockstep runs the program as a user would, with the site's own state.
 func (l *Local) Lockstep(ctx context.Context, args ...string) (string, error) {
-	return command{dir: l.Root, env: []string{"LOCKSTEP_STATE=" + l.state}}.run(ctx, l.program, args...)
+	return l.lockstep(nil).run(ctx, l.program, args...)
+}
+
+func (l *Local) lockstep(tell func(string, ...any)) command {
+	return command{dir: l.Root, env: []string{"LOCKSTEP_STATE=" + l.state}, tell: tell}
 }
 
 // goVariables let the application's own test, which runs with a home of its
@@ -75,7 +79,7 @@ func (l *Local) up(ctx context.Context) error {
 		}
 		args = append(args, "--env", name+"="+strings.TrimSpace(value))
 	}
-	if _, err := l.Lockstep(ctx, args...); err != nil {
+	if _, err := l.lockstep(l.Log).run(ctx, l.program, args...); err != nil {
 		return err
 	}
 	out, err := l.Lockstep(ctx, "local", "status", "--output", "json")

@@ -10,8 +10,10 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -88,6 +90,8 @@ type command struct {
 	dir   string
 	env   []string
 	stdin string
+	// tell hears each line that the program says on its standard error.
+	tell func(format string, args ...any)
 }
 
 func (c command) run(ctx context.Context, name string, args ...string) (string, error) {
@@ -97,12 +101,37 @@ func (c command) run(ctx context.Context, name string, args ...string) (string, 
 	cmd.Stdin = strings.NewReader(c.stdin)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	if c.tell != nil {
+		cmd.Stderr = io.MultiWriter(&stderr, &progress{tell: c.tell})
+	}
 	// A program that left children behind must not keep us waiting for its pipes.
 	cmd.WaitDelay = 5 * time.Second
 	if err := cmd.Run(); err != nil {
 		return stdout.String(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
+}
+
+// progress tells whole lines, without the time that test/cluster puts in front.
+type progress struct {
+	tell func(format string, args ...any)
+	rest []byte
+}
+
+var elapsed = regexp.MustCompile(`^\s*[\d.]+s\s+`)
+
+func (p *progress) Write(text []byte) (int, error) {
+	p.rest = append(p.rest, text...)
+	for {
+		line, rest, whole := bytes.Cut(p.rest, []byte("\n"))
+		if !whole {
+			return len(text), nil
+		}
+		p.rest = rest
+		if line = elapsed.ReplaceAll(line, nil); len(line) > 0 {
+			p.tell("%s", line)
+		}
+	}
 }
 
 // Until calls done until it says so, every interval, and fails with what it
