@@ -99,7 +99,7 @@ func (l *Local) Down(ctx context.Context) error {
 	if _, err := os.Stat(l.program); err != nil {
 		return nil // it was never up
 	}
-	_, err := l.Lockstep(ctx, "local", "down")
+	_, err := l.lockstep(l.Log).run(ctx, l.program, "local", "down")
 	return err
 }
 
