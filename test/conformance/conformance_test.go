@@ -49,7 +49,7 @@ type verdict struct {
 }
 
 func TestRunnerAndClusterAgree(t *testing.T) {
-	cases := append(ownCases(t), chosen(t, tektonsCases(t))...)
+	cases := chosen(t, ownCases(t), tektonsCases(t))
 	c := newCluster(t, cases)
 	searchPath, err := examples.SearchPath(t.TempDir())
 	if err != nil {
@@ -69,17 +69,17 @@ func TestRunnerAndClusterAgree(t *testing.T) {
 	report(t, verdicts)
 }
 
-// chosen are as many as CONFORMANCE says, at random: a number, "all", or the
-// names that hold a text. Pods take their time: all of them are twenty minutes
-// of a cluster on two cores.
-func chosen(t *testing.T, cases []testCase) []testCase {
+// chosen are ours and as many of Tekton's, at random, as CONFORMANCE says: a
+// number or "all"; or those of both whose name holds a text. Pods take their
+// time: all of them are twenty minutes of a cluster on two cores.
+func chosen(t *testing.T, own, cases []testCase) []testCase {
 	wish := cmp.Or(os.Getenv("CONFORMANCE"), "20")
 	if wish == "all" {
-		return cases
+		return append(own, cases...)
 	}
 	n, err := strconv.Atoi(wish)
 	if err != nil {
-		return slices.DeleteFunc(cases, func(c testCase) bool { return !strings.Contains(c.name, wish) })
+		return slices.DeleteFunc(append(own, cases...), func(c testCase) bool { return !strings.Contains(c.name, wish) })
 	}
 	seed := uint64(time.Now().UnixNano())
 	if s := os.Getenv("CONFORMANCE_SEED"); s != "" {
@@ -89,7 +89,7 @@ func chosen(t *testing.T, cases []testCase) []testCase {
 	}
 	t.Logf("CONFORMANCE=%d CONFORMANCE_SEED=%d", n, seed)
 	rand.New(rand.NewPCG(seed, 0)).Shuffle(len(cases), func(i, j int) { cases[i], cases[j] = cases[j], cases[i] })
-	return cases[:min(n, len(cases))]
+	return append(own, cases[:min(n, len(cases))]...)
 }
 
 // tektonsCases are Tekton's examples that the runner is asked to run.

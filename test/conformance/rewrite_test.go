@@ -16,7 +16,7 @@ import (
 
 // imageName matches the images of the cases, wherever one stands: in a step, or
 // in a parameter that a step takes its image from.
-var imageName = regexp.MustCompile(`^ubuntu$|^(mirror\.gcr\.io|cgr\.dev|gcr\.io|ghcr\.io)/[a-z0-9./-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$`)
+var imageName = regexp.MustCompile(`^(mirror\.gcr\.io|cgr\.dev|gcr\.io|ghcr\.io)/[a-z0-9./-]+(:[\w.-]+)?(@sha256:[0-9a-f]{64})?$`)
 
 // bashImage is the one that has an entrypoint besides its shell.
 var bashImage = regexp.MustCompile(`^mirror\.gcr\.io/bash(:|@|$)`)
@@ -83,6 +83,9 @@ func (c *cluster) reimaged(value any) any {
 		image, _ := value["image"].(string)
 		if bashImage.MatchString(image) && value["command"] == nil && value["script"] == nil {
 			value["command"] = []any{"docker-entrypoint.sh"}
+		}
+		if value["name"] == "image" && value["value"] == "ubuntu" { // a parameter that a step takes its image from
+			value["value"] = c.image
 		}
 		for key := range value {
 			value[key] = c.reimaged(value[key])
