@@ -13,7 +13,7 @@ import (
 	"text/template"
 )
 
-// templates are the configuration files of the servers; those of the full profile are filled in.
+// templates are the configuration files of the full profile's servers.
 //
 //go:embed config
 var templates embed.FS

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"embed"
 	"fmt"
 	"net"
 	"os"
@@ -149,6 +150,11 @@ func (l light) startNodes(ctx context.Context, client *kube.Client) error {
 	return l.table.Await(ctx, time.Minute, "the simulated node", ready, lightServers()...)
 }
 
+// ownStages are what KWOK does not have.
+//
+//go:embed stages
+var ownStages embed.FS
+
 // stages returns the files that say what KWOK makes of pods: its own fast stages, which it forgets when it is given any,
 // and ours of a pod that crashes.
 func (l light) stages(ctx context.Context) ([]string, error) {
@@ -167,7 +173,7 @@ func (l light) stages(ctx context.Context) ([]string, error) {
 		}
 		files = append(files, l.path("stages", name))
 	}
-	crash, err := templates.ReadFile("config/crash-loop.yaml")
+	crash, err := ownStages.ReadFile("stages/crash-loop.yaml")
 	if err != nil {
 		return nil, err
 	}
