@@ -30,6 +30,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 	"k8s.io/klog/v2"
 
+	"github.com/lockstep-cd/lockstep/internal/clock"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -43,7 +44,7 @@ type Client struct {
 	alive     context.Context
 	raw       clientcmd.ClientConfig
 	config    *rest.Config
-	clock     *serverClock
+	clock     *clock.Server // the API server's, so that leases of several machines are judged by one clock
 	typed     kubernetes.Interface
 	dynamic   dynamic.Interface
 	discovery discovery.CachedDiscoveryInterface
@@ -68,10 +69,10 @@ func Connect(ctx context.Context, namespace string) (*Client, error) {
 			return nil, fmt.Errorf("read the namespace of the kubeconfig: %w", err)
 		}
 	}
-	return connect(ctx, namespace, raw, config, &serverClock{})
+	return connect(ctx, namespace, raw, config, &clock.Server{})
 }
 
-func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, config *rest.Config, clock *serverClock) (*Client, error) {
+func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, config *rest.Config, server *clock.Server) (*Client, error) {
 	silence()
 	bound := rest.CopyConfig(config)
 	// The server's own flow control bounds us; client-go's default of five
@@ -79,9 +80,9 @@ func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, 
 	bound.QPS, bound.Burst = 100, 200
 	bound.UserAgent = "lockstep"
 	bound.Wrap(func(next http.RoundTripper) http.RoundTripper {
-		return &boundTransport{until: ctx, next: next, clock: clock}
+		return &boundTransport{until: ctx, next: next, clock: server}
 	})
-	c := &Client{namespace: namespace, alive: ctx, raw: raw, config: bound, clock: clock}
+	c := &Client{namespace: namespace, alive: ctx, raw: raw, config: bound, clock: server}
 	var err error
 	if c.typed, err = kubernetes.NewForConfig(bound); err != nil {
 		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
@@ -116,7 +117,7 @@ func (c *Client) Namespace() string { return c.namespace }
 
 // Now is the time by the cluster's clock, to the second. Before the first
 // answer of the server it is this machine's.
-func (c *Client) Now() time.Time { return c.clock.now() }
+func (c *Client) Now() time.Time { return c.clock.Now() }
 
 // ToRESTConfig, ToDiscoveryClient, ToRESTMapper and ToRawKubeConfigLoader make
 // a Client what Helm and kubectl's libraries call a RESTClientGetter. Discovery

@@ -4,8 +4,9 @@ import (
 	"context"
 	"io"
 	"net/http"
-	"sync/atomic"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/clock"
 )
 
 // boundTransport ends every request with a context that the caller of the
@@ -14,7 +15,7 @@ import (
 type boundTransport struct {
 	until context.Context
 	next  http.RoundTripper
-	clock *serverClock
+	clock *clock.Server
 }
 
 func (t *boundTransport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -26,7 +27,7 @@ func (t *boundTransport) RoundTrip(request *http.Request) (*http.Response, error
 		end()
 		return nil, err
 	}
-	t.clock.observe(response.Header.Get("Date"))
+	t.clock.Observe(response.Header)
 	response.Body = &endingBody{ReadCloser: response.Body, end: end}
 	return response, nil
 }
@@ -49,18 +50,4 @@ func extend(ctx context.Context, d time.Duration) context.Context {
 		time.AfterFunc(d, func() { cancel(context.Cause(ctx)) })
 	})
 	return longer
-}
-
-// serverClock knows how far the API server's clock is from this machine's, so
-// that leases made by several machines are judged by one clock.
-type serverClock struct{ ahead atomic.Int64 }
-
-func (c *serverClock) observe(date string) {
-	if server, err := http.ParseTime(date); err == nil {
-		c.ahead.Store(int64(time.Until(server)))
-	}
-}
-
-func (c *serverClock) now() time.Time {
-	return time.Now().Add(time.Duration(c.ahead.Load())).UTC()
 }

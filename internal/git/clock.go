@@ -2,42 +2,26 @@ package git
 
 import (
 	"net/http"
-	"sync/atomic"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/clock"
 )
 
-// noSkew is what the header Date, which has whole seconds, and the way of an
-// answer explain by themselves.
-const noSkew = 2 * time.Second
-
-// clock listens to what a server's answers say of its time.
-type clock struct {
-	base http.RoundTripper
-	skew atomic.Int64 // of the server's clock against ours, in nanoseconds
+// listening is a round tripper that hears a server's time.
+type listening struct {
+	http.RoundTripper
+	clock *clock.Server
 }
 
-func (c *clock) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := c.base.RoundTrip(req)
-	if err != nil {
-		return nil, err
+func (l listening) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := l.RoundTripper.RoundTrip(req)
+	if err == nil {
+		l.clock.Observe(resp.Header)
 	}
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		skew := time.Until(date)
-		if skew.Abs() < noSkew {
-			skew = 0
-		}
-		c.skew.Store(int64(skew))
-	}
-	return resp, nil
+	return resp, err
 }
 
-// Now is the server's time, as far as its answers have told it: what is decided
-// by time must not rest on this machine's clock. skew is how far the server's is
-// ahead of ours, 0 for less than two seconds, and where nothing is known of it:
-// before the first answer, and over SSH.
-func (r *Remote) Now() (now time.Time, skew time.Duration) {
-	if r.clock != nil {
-		skew = time.Duration(r.clock.skew.Load())
-	}
-	return time.Now().Add(skew), skew
-}
+// Now is the server's time, as far as its answers have told it, and how far it
+// is ahead of this machine's. Before the first answer, and over SSH, it is this
+// machine's.
+func (r *Remote) Now() (now time.Time, ahead time.Duration) { return r.clock.Now(), r.clock.Ahead() }

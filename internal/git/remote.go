@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-cd/lockstep/internal/clock"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git/wire"
 )
@@ -17,7 +18,7 @@ type Remote struct {
 	access  Access
 	keys    *keyring
 	client  *wire.Client
-	clock   *clock // nil: nothing tells the server's time
+	clock   *clock.Server
 }
 
 // NewRemote checks the URL (https, http, ssh, user@host:path, file, or a
@@ -32,11 +33,12 @@ func NewRemote(url string, a Access) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	transport, clock, err := newTransport(keys, a)
+	server := &clock.Server{}
+	transport, err := newTransport(keys, a, server)
 	if err != nil {
 		return nil, err
 	}
-	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}, clock: clock}, nil
+	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}, clock: server}, nil
 }
 
 // URL is where the remote is, without user and password: fit to be stored,

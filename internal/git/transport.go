@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/net/http/httpproxy"
 
+	"github.com/lockstep-cd/lockstep/internal/clock"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git/wire"
 )
@@ -24,23 +25,21 @@ const (
 	answerTimeout = 2 * time.Minute
 )
 
-// newTransport is the way to a remote; with HTTP, a clock listens on it.
-func newTransport(k *keyring, a Access) (wire.Transport, *clock, error) {
+// newTransport is the way to a remote; over HTTP, the server's clock is heard.
+func newTransport(k *keyring, a Access, server *clock.Server) (wire.Transport, error) {
 	switch t := k.target; t.scheme {
 	case "https", "http":
 		rt, err := newRoundTripper(k.trust(a))
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		c := &clock{base: rt}
-		return &wire.HTTP{Client: wire.NewHTTPClient(c), URL: t.httpURL(), Authorize: k.authorize}, c, nil
+		return &wire.HTTP{Client: wire.NewHTTPClient(listening{rt, server}), URL: t.httpURL(), Authorize: k.authorize}, nil
 	case "ssh":
-		ssh, err := newSSH(k, a)
-		return ssh, nil, err
+		return newSSH(k, a)
 	case "file":
-		return &wire.Local{Path: t.path}, nil, nil
+		return &wire.Local{Path: t.path}, nil
 	}
-	return nil, nil, fault.Usage("InvalidURL", fmt.Errorf("%s: %w: no transport for %s", k.shown.text, ErrInvalid, k.target.scheme), "")
+	return nil, fault.Usage("InvalidURL", fmt.Errorf("%s: %w: no transport for %s", k.shown.text, ErrInvalid, k.target.scheme), "")
 }
 
 // trust adds what .gitconfig says about the host's certificate.
