@@ -13,11 +13,8 @@ import (
 // errors pass.
 func writable(err error, dir string) error {
 	switch {
-	case err == nil:
-		return nil
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return fault.Retryable("DiskFull", fmt.Errorf("write to %s: %w", dir, err),
-			"Free space on the workspace's volume or use a larger one.")
+		return fault.Disk(fmt.Errorf("write to %s: %w", dir, err))
 	case errors.Is(err, syscall.EROFS):
 		return fault.Usage("WorkspaceReadOnly", fmt.Errorf("write to %s: %w", dir, err),
 			"Bind a workspace that can be written (not readOnly, not a secret or configmap).")
