@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"os"
@@ -43,45 +44,26 @@ func checkEnvironments(c *cli.Context) error {
 	if c.NArg() > 1 {
 		return fault.Usage("InvalidArguments", fmt.Errorf("check takes one FILE, not %d", c.NArg()), "")
 	}
-	format := c.String("output")
-	if format != "text" && format != "json" {
-		return fault.Usage("InvalidArguments", fmt.Errorf("--output: %q is neither text nor json", format), "")
-	}
-	name := c.Args().First()
-	if name == "" {
-		name = defaultEnvironments
-	}
-	name, text, err := readEnvironments(name)
+	file, err := readEnvironments(cmp.Or(c.Args().First(), defaultEnvironments))
 	if err != nil {
 		return err
 	}
-	file, err := environment.Parse(name, text)
-	if err != nil {
-		return err
-	}
-	if format == "json" {
+	if asJSON(c) {
 		return printJSON(c.App.Writer, file)
 	}
 	return printEnvironments(c.App.Writer, file)
 }
 
-// readEnvironments reads no more than a byte over what Parse takes, and gives
-// the name for messages.
-func readEnvironments(name string) (string, []byte, error) {
-	in, shown := io.Reader(os.Stdin), "stdin"
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return "", nil, fault.Usage("FileNotRead", err, "Name the file: lockstep environments check FILE; - is standard input.")
-		}
-		defer file.Close()
-		in, shown = file, name
+func readEnvironments(name string) (*environment.Environments, error) {
+	if name == "-" {
+		return environment.Read("stdin", os.Stdin)
 	}
-	text, err := io.ReadAll(io.LimitReader(in, environment.MaxSize+1))
+	file, err := os.Open(name)
 	if err != nil {
-		return "", nil, fault.Usage("FileNotRead", fmt.Errorf("read %s: %w", shown, err), "")
+		return nil, fault.Usage("FileNotRead", err, "Name the file: lockstep environments check FILE; - is standard input.")
 	}
-	return shown, text, nil
+	defer file.Close()
+	return environment.Read(name, file)
 }
 
 func printEnvironments(w io.Writer, file *environment.Environments) error {

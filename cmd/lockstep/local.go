@@ -30,7 +30,7 @@ func localCommand() *cli.Command {
 			{
 				Name: "up", Usage: "start what is not running", Action: localUp, OnUsageError: usageError,
 				Flags: append(runnerFlags(),
-					&cli.IntFlag{Name: "port", Value: defaultPort, Usage: "`PORT` of Git, registry and webhooks"},
+					&cli.IntFlag{Name: "port", Value: defaultPort, EnvVars: []string{"LOCKSTEP_LOCAL_PORT"}, Usage: "`PORT` of Git, registry and webhooks"},
 					&cli.BoolFlag{Name: "no-cluster", Usage: "without a control plane"}),
 			},
 			{Name: "down", Usage: "stop it; what is in it stays", Action: localDown, OnUsageError: usageError,
@@ -128,7 +128,7 @@ func showStatus(c *cli.Context, i *local.Instance) error {
 	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&p.Status); err != nil {
 		return fmt.Errorf("ask the servers: %w", err)
 	}
-	if c.String("output") == "json" {
+	if asJSON(c) {
 		return printJSON(c.App.Writer, p)
 	}
 	w := c.App.Writer

@@ -54,18 +54,14 @@ func promoteCommand() *cli.Command {
 }
 
 func promoteAction(c *cli.Context) error {
-	format := c.String("output")
-	if format != "text" && format != "json" {
-		return fault.Usage("InvalidArguments", fmt.Errorf("--output: %q is neither text nor json", format), "")
-	}
 	everywhere, chosen, err := promotionOf(c)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	results := everywhere.Into(ctx, chosen)
-	if format == "json" {
+	results := everywhere.Promote(ctx, chosen)
+	if asJSON(c) {
 		err = printJSON(c.App.Writer, results)
 	} else {
 		err = printResults(c.App.Writer, results)
@@ -117,7 +113,7 @@ func promotionOf(c *cli.Context) (promotion.Everywhere, []environment.Environmen
 	return promotion.Everywhere{Promotion: p, Known: known, Open: open}, chosen, nil
 }
 
-// author is whom git would name; without it, Lockstep.
+// author is whom git's variables name; without them, Lockstep.
 func author() git.Signature {
 	return git.Signature{
 		Name:  cmp.Or(os.Getenv("GIT_AUTHOR_NAME"), "Lockstep"),

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"os"
@@ -28,7 +27,7 @@ func runCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME=FOLDER` that a workspace is; without it, an empty one"},
 			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "further `FILE` of YAML with Tasks, StepActions, ConfigMaps or Secrets"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run; without it, one is made"},
-			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` of what is printed: text or json"},
+			outputFlag(),
 			&cli.BoolFlag{Name: "logs", Aliases: []string{"l"}, Usage: "print what each step prints, as it ends"},
 		),
 		Action:       runAction,
@@ -39,10 +38,6 @@ func runCommand() *cli.Command {
 func runAction(c *cli.Context) error {
 	if n := c.NArg(); n < 1 || n > 2 {
 		return fault.Usage("InvalidArguments", fmt.Errorf("run takes PATH [NAME], not %d arguments", n), "lockstep run --help")
-	}
-	format := c.String("output")
-	if format != "text" && format != "json" {
-		return fault.Usage("InvalidArguments", fmt.Errorf("--output: %q is neither text nor json", format), "")
 	}
 	path := c.Args().First()
 	r, o, err := prepare(c, path)
@@ -65,7 +60,7 @@ func runAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := report(c.App.Writer, s, kept.Record, format); err != nil {
+	if err := report(c.App.Writer, s, kept.Record, asJSON(c)); err != nil {
 		return err
 	}
 	if !outcome.Well() {
@@ -179,11 +174,9 @@ func pairs(flag string, items []string) (map[string]string, error) {
 }
 
 // report prints how the run ended.
-func report(w io.Writer, s *screen, r runner.Record, format string) error {
-	if format == "json" {
-		e := json.NewEncoder(w)
-		e.SetIndent("", "  ")
-		return e.Encode(r)
+func report(w io.Writer, s *screen, r runner.Record, forPrograms bool) error {
+	if forPrograms {
+		return printJSON(w, r)
 	}
 	s.summary(r)
 	for _, result := range r.Results() {

@@ -1,9 +1,7 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,10 +33,6 @@ func runsCommand() *cli.Command {
 	}
 }
 
-func outputFlag() cli.Flag {
-	return &cli.StringFlag{Name: "output", Aliases: []string{"o"}, Value: "text", Usage: "`FORMAT` of what is printed: text or json"}
-}
-
 func listRuns(c *cli.Context) error {
 	if c.Args().Present() {
 		return fault.Usage("InvalidArguments", fmt.Errorf("runs takes no %q", c.Args().First()), "lockstep runs describe NAME shows one")
@@ -47,7 +41,7 @@ func listRuns(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.String("output") == "json" {
+	if asJSON(c) {
 		if list == nil {
 			list = []runner.Record{}
 		}
@@ -79,12 +73,6 @@ func status(r runner.Record) string {
 	return r.State + " (" + r.Reason + ")"
 }
 
-func printJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "  ")
-	return e.Encode(value)
-}
-
 // one is the run that the first argument names.
 func one(c *cli.Context) (runner.Record, error) {
 	if !c.Args().Present() {
@@ -98,7 +86,7 @@ func describeRun(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.String("output") == "json" {
+	if asJSON(c) {
 		return printJSON(c.App.Writer, r)
 	}
 	w := c.App.Writer
@@ -140,7 +128,7 @@ func watchRun(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := report(c.App.Writer, s, r, "text"); err != nil {
+	if err := report(c.App.Writer, s, r, false); err != nil {
 		return err
 	}
 	if r.State != runner.StateSucceeded {

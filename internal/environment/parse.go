@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 
@@ -22,6 +23,15 @@ const (
 
 // Invalid is the fault reason of every error of Parse.
 const Invalid = "EnvironmentsInvalid"
+
+// Read is Parse for what in holds; it reads no more than Parse takes.
+func Read(name string, in io.Reader) (*Environments, error) {
+	text, err := io.ReadAll(io.LimitReader(in, MaxSize+1))
+	if err != nil {
+		return nil, fault.Usage("FileNotRead", fmt.Errorf("read %s: %w", name, err), "")
+	}
+	return Parse(name, text)
+}
 
 // Parse reads environments.yaml; name is how messages call the file. The error
 // is a usage fault that holds everything that is wrong with it, one line each:

@@ -3,7 +3,6 @@ package promotion
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"strings"
 
@@ -22,11 +21,7 @@ func Environments(ctx context.Context, where, path, revision string, open func(u
 			return nil, fault.Usage("FileNotRead", err, "")
 		}
 		defer f.Close()
-		text, err := io.ReadAll(io.LimitReader(f, environment.MaxSize+1))
-		if err != nil {
-			return nil, fault.Usage("FileNotRead", err, "")
-		}
-		return environment.Parse(where, text)
+		return environment.Read(where, f)
 	} else if err != nil && !strings.Contains(where, ":") {
 		return nil, fault.Usage("FileNotRead", err, "Name the file, or the URL of the Git repository that holds it.")
 	}

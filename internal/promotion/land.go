@@ -127,7 +127,11 @@ func (l Landing) pause(ctx context.Context, deadline time.Time, attempt int, too
 	}
 	wait := rand.N(window(attempt, took, left))
 	slog.DebugContext(ctx, "the branch moved, replaying on the new tip", "branch", l.Branch, "attempt", attempt, "pause", wait)
-	timer := time.NewTimer(wait)
+	return sleep(ctx, wait)
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:

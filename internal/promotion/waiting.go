@@ -34,7 +34,7 @@ func waitingRef(environment, application string) string {
 
 // Wait keeps the promotion in the environment's repository until its gates
 // open. A newer version takes the place of an older one, and never the other
-// way round.
+// way round, unless somebody asked for exactly that one.
 func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) error {
 	text, err := json.MarshalIndent(waiting{
 		Application: p.Application, Name: p.Chart.Name, Alias: p.Chart.Alias, Repository: p.Chart.Repository, Version: p.Version,
@@ -48,10 +48,8 @@ func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) e
 		if !errors.Is(err, git.ErrMoved) {
 			return err
 		}
-		select {
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		case <-time.After(rand.N(time.Duration(min(attempt, 20)) * firstWindow)):
+		if err := sleep(ctx, rand.N(time.Duration(min(attempt, 20))*firstWindow)); err != nil {
+			return err
 		}
 	}
 }

@@ -70,7 +70,7 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	everywhere.Tell = func(r promotion.Result) { c.say(ctx, r) }
-	results := everywhere.Into(ctx, chosen)
+	results := everywhere.Promote(ctx, chosen)
 	c.Outcomes = promotion.Outcomes(results)
 	err = promotion.Err(results)
 	if errors.Is(err, context.DeadlineExceeded) {

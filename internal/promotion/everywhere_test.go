@@ -1,0 +1,78 @@
+package promotion_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/git/gittest"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+)
+
+// everywhere promotes web 1.0.1 by a file of environments, in which %s is the
+// Git host.
+func everywhere(t *testing.T, server *gittest.Server, file string) (promotion.Everywhere, *environment.Environments) {
+	t.Helper()
+	known, err := environment.Parse("environments.yaml", []byte(strings.ReplaceAll(file, "%s", server.URL)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return promotion.Everywhere{
+		Promotion: promotion.Promotion{
+			Application: "web", Chart: edit.Selector{Name: "web"}, Version: "1.0.1",
+			Author: git.Signature{Name: "Tester", Email: "tester@example.com"},
+		},
+		Known: known,
+		Open:  func(url string) (*git.Remote, error) { return git.NewRemote(url, git.Access{}) },
+	}, known
+}
+
+const header = "apiVersion: lockstep.dev/v1alpha1\nkind: Environments\nenvironments:\n"
+
+// TestRow45_WindowsGoByTheHostsClock: what time it is here decides nothing.
+func TestRow45_WindowsGoByTheHostsClock(t *testing.T) {
+	const file = header + `- {name: staging, repository: "%s/staging.git", namespace: acme, promotion: Auto, windows: [{days: Mon, hours: "09:00-16:00", zone: UTC}]}` + "\n"
+	monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
+	for hour, want := range map[int]promotion.Outcome{10: promotion.Promoted, 17: promotion.Waiting} {
+		server := gittest.NewServer(t)
+		server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
+		server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+			w.Header().Set("Date", monday.Add(time.Duration(hour)*time.Hour).Format(http.TimeFormat))
+			return false
+		})
+		e, known := everywhere(t, server, file)
+		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != want || r.Err != nil {
+			t.Errorf("at %d o'clock there: got %+v, want %s", hour, r, want)
+		}
+	}
+}
+
+// TestRecordsAreReadOnce: however many environments are after one.
+func TestRecordsAreReadOnce(t *testing.T) {
+	asked := func(environments int) int {
+		server := gittest.NewServer(t)
+		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
+		repository.Git("notes", "--ref=lockstep", "add", "-m", "no record", "main")
+		file := header + `- {name: staging, repository: "%s/staging.git", namespace: staging, promotion: Manual}` + "\n"
+		for i := range environments {
+			name := fmt.Sprint("later-", i)
+			server.Create(name, gittest.Files{"Chart.yaml": list("1.0.0")})
+			file += fmt.Sprintf(`- {name: %s, repository: "%%s/%s.git", namespace: %s, promotion: Auto, after: [staging]}`+"\n", name, name, name)
+		}
+		e, known := everywhere(t, server, file)
+		for _, r := range e.Promote(t.Context(), known.Auto()) {
+			if r.Outcome != promotion.Waiting {
+				t.Errorf("%d environments: got %+v", environments, r)
+			}
+		}
+		return server.Count(func(r gittest.Request) bool { return strings.HasPrefix(r.Path, "/staging.git/") })
+	}
+	if one, three := asked(1), asked(3); one == 0 || one != three {
+		t.Errorf("staging's host was asked %d times for one environment and %d times for three", one, three)
+	}
+}
