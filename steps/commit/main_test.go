@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"os/exec"
-	"strconv"
 	"strings"
 	"testing"
 
@@ -43,22 +41,10 @@ func TestSessions(t *testing.T) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": exits, "bump": bump, "push": push, "tip": tip, "hook": hook, "lose": lose, "login": login,
+			"exits": gittest.Exits, "bump": bump, "push": push, "tip": tip, "hook": hook, "lose": lose, "login": login,
 			"rewrite": rewrite, "tipped": tipped, "push-link": pushLink,
 		},
 	})
-}
-
-// exits runs a program that must end with a code: exits 3 commit …
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	err := ts.Exec(args[1], args[2:]...)
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code = exit.ExitCode()
-	}
-	if strconv.Itoa(code) != args[0] || neg {
-		ts.Fatalf("exit code %d, want %s (%v)", code, args[0], err)
-	}
 }
 
 // bump does what bump-version does: bump <checkout> <name> <version> [exact]

@@ -2,13 +2,9 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"os/exec"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -32,30 +28,8 @@ func TestSessions(t *testing.T) {
 		env.Setenv("CHARTS", charts.URL)
 		return hosts(env)
 	}
-	params.Cmds["expand"] = expand
-	params.Cmds["exits"] = exits
 	params.Cmds["record"] = record
 	testscript.Run(t, params)
-}
-
-// expand fills variables of the session into files: expand <file> …
-func expand(ts *testscript.TestScript, _ bool, args []string) {
-	for _, file := range args {
-		path := ts.MkAbs(file)
-		ts.Check(os.WriteFile(path, []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o644))
-	}
-}
-
-// exits runs a program that must end with a code: exits 3 promote …
-func exits(ts *testscript.TestScript, neg bool, args []string) {
-	err := ts.Exec(args[1], args[2:]...)
-	code := 0
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		code = exit.ExitCode()
-	}
-	if strconv.Itoa(code) != args[0] || neg {
-		ts.Fatalf("exit code %d, want %s (%v)", code, args[0], err)
-	}
 }
 
 // record says that an environment verified a version, as the program record

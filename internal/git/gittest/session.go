@@ -1,9 +1,11 @@
 package gittest
 
 import (
+	"errors"
 	"io/fs"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"testing"
@@ -22,6 +24,8 @@ import (
 //	host status <n> <status> [push]        fail the next n requests (that push)
 //	host lose <n>                          do the next n pushes without answering
 //	host plain-errors                      answer everything with an HTML page
+//	exits <code> <program> …               run a program that must end with this code
+//	expand <file> …                        fill variables of the session into files
 func Sessions(t *testing.T, dir string) testscript.Params {
 	return testscript.Params{
 		Dir: dir,
@@ -42,6 +46,8 @@ func Sessions(t *testing.T, dir string) testscript.Params {
 			"repository": repositoryCommand,
 			"push":       pushCommand,
 			"host":       hostCommand,
+			"exits":      Exits,
+			"expand":     expandCommand,
 		},
 	}
 }
@@ -133,5 +139,29 @@ func hostCommand(ts *testscript.TestScript, neg bool, args []string) {
 		})
 	default:
 		ts.Fatalf("host: unknown: %v", args)
+	}
+}
+
+// Exits is the command exits, also for sessions without a Server.
+func Exits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits code program …")
+	}
+	err := ts.Exec(args[1], args[2:]...)
+	code := 0
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
+		code = exit.ExitCode()
+	}
+	if strconv.Itoa(code) != args[0] {
+		ts.Fatalf("exit code %d, want %s (%v)", code, args[0], err)
+	}
+}
+
+func expandCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) == 0 {
+		ts.Fatalf("usage: expand file …")
+	}
+	for _, file := range args {
+		ts.Check(os.WriteFile(ts.MkAbs(file), []byte(os.Expand(ts.ReadFile(file), ts.Getenv)), 0o644))
 	}
 }
