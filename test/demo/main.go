@@ -56,7 +56,7 @@ func light(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	return tell(ctx, p, s, s.Applications, func() string {
-		return fmt.Sprintf(lightNext, s.RepositoryURL(s.Staging().Repository()), s.RepositoryURL("user-service"))
+		return fmt.Sprintf(lightNext, s.RepositoryURL(s.Staging().Repository()), s.State(), s.RepositoryURL("user-service"))
 	})
 }
 
@@ -84,7 +84,7 @@ const lightNext = `
 Look at it:
   git clone %s
   git log --notes=lockstep            there: what was deployed, and when
-  export LOCKSTEP_STATE=.build/local
+  export LOCKSTEP_STATE=%s
   .build/bin/lockstep runs            every run; runs describe NAME and runs logs NAME show one
   .build/bin/lockstep local status    where Git, the registry and the control plane are
 Try next:

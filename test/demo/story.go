@@ -24,6 +24,8 @@ type place interface {
 	Logs(context.Context, site.Run) string
 	Promote(ctx context.Context, application, version string, e site.Environment) (commit string, err error)
 	Version(ctx context.Context, e site.Environment, alias string) (string, error)
+	// Crash says how the bad version comes to crash.
+	Crash() string
 	// Shown says what was seen of a service that should answer so.
 	Shown(ctx context.Context, e site.Environment, alias, answer string) (string, error)
 }
@@ -237,6 +239,7 @@ func (s *story) pushBad(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.tell("%s", s.Crash())
 	if deploy.Well {
 		return fmt.Errorf("run %s/%s: the bad version %s was deployed", deploy.Namespace, deploy.Name, build.Result("version"))
 	}

@@ -58,3 +58,11 @@ func (s *Site) Shown(ctx context.Context, e Environment, alias, answer string) (
 func (l *Local) Shown(context.Context, Environment, string, string) (string, error) {
 	return "has simulated nodes: the API server admitted the version and its pods are ready, but that its containers run was not verified", nil
 }
+
+// Crash says how the bad version comes to crash here.
+func (s *Site) Crash() string { return "every container of it ends at once" }
+
+// Crash says that nothing was executed that could crash.
+func (l *Local) Crash() string {
+	return "the nodes are simulated: its chart asks them to show the crash that a real node would have"
+}

@@ -20,7 +20,7 @@ type Local struct {
 	team
 
 	program string // lockstep
-	state   string // its LOCKSTEP_STATE, apart from the user's own
+	state   string // apart from the user's own
 }
 
 // NewLocal describes the site; Install makes it.
@@ -30,7 +30,9 @@ func NewLocal(root string, log func(string, ...any)) (*Local, error) {
 		return nil, err
 	}
 	t.StaticBase = "scratch"
-	return &Local{team: t, program: filepath.Join(t.Root, ".build", "bin", "lockstep"), state: filepath.Join(t.Root, ".build", "local")}, nil
+	// What is published names its registry: another port is another site.
+	state := filepath.Join(t.Root, ".build", "local"+os.Getenv("LOCKSTEP_LOCAL_PORT"))
+	return &Local{team: t, program: filepath.Join(t.Root, ".build", "bin", "lockstep"), state: state}, nil
 }
 
 // loopback is a Git host that asks for no login.
@@ -93,6 +95,9 @@ func (l *Local) up(ctx context.Context) error {
 	l.git, l.Registry, l.kubeconfig = loopback{status.Git}, status.Registry, status.Kubeconfig
 	return nil
 }
+
+// State is the folder that holds everything, LOCKSTEP_STATE for lockstep.
+func (l *Local) State() string { return l.state }
 
 // Down stops what Install started.
 func (l *Local) Down(ctx context.Context) error {

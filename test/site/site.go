@@ -85,7 +85,7 @@ func (s *Site) suitable(ctx context.Context) error {
 }
 
 // command runs a program and returns its standard output; its error holds what
-// the program said.
+// the program said, unless that was told already.
 type command struct {
 	dir   string
 	env   []string
@@ -106,7 +106,11 @@ func (c command) run(ctx context.Context, name string, args ...string) (string, 
 	}
 	// A program that left children behind must not keep us waiting for its pipes.
 	cmd.WaitDelay = 5 * time.Second
-	if err := cmd.Run(); err != nil {
+	err := cmd.Run()
+	if err != nil && c.tell != nil {
+		return stdout.String(), fmt.Errorf("%s %s: %w; why stands above", name, strings.Join(args, " "), err)
+	}
+	if err != nil {
 		return stdout.String(), fmt.Errorf("%s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(stderr.String()))
 	}
 	return stdout.String(), nil
