@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path"
 	"path/filepath"
 	"slices"
@@ -115,18 +114,11 @@ func try(t *testing.T, e examples.Example, searchPath string) (class, text strin
 			t.Errorf("it needs a special environment, and nobody said which: add it to the table")
 		}
 		return leftOut, "needs " + reason
-	case examples.OwnTools[e.Name] != "":
-		return lacking, examples.OwnTools[e.Name]
 	case notHere[e.Name] != "":
 		return lacking, notHere[e.Name]
 	}
-	if why := examples.BusyboxOnly[e.Name]; why != "" && !onPath("busybox", searchPath) {
-		return lacking, "this machine has no busybox: " + why
-	}
-	for _, name := range e.Interpreters {
-		if !onPath(name, searchPath) {
-			return lacking, "this machine has no " + name
-		}
+	if why := e.Lacks(searchPath); why != "" {
+		return lacking, why
 	}
 	text, err := runExample(t, e, searchPath)
 	if err != nil {
@@ -134,15 +126,6 @@ func try(t *testing.T, e examples.Example, searchPath string) (class, text strin
 		return failed, strings.Join(strings.Fields(err.Error()), " ")
 	}
 	return ran, text
-}
-
-func onPath(name, searchPath string) bool {
-	for _, dir := range filepath.SplitList(searchPath) {
-		if _, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
-			return true
-		}
-	}
-	return false
 }
 
 // runExample runs each run of a file and wants it to end as Tekton ends it.

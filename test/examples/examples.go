@@ -39,12 +39,39 @@ type Example struct {
 	// Special says that Tekton's own tests never run it, because it needs an
 	// environment of its own, such as a Windows node: it lies in a folder no-ci.
 	Special bool
-	// Interpreters are the programs that its scripts name in their first line.
-	Interpreters []string
+	// Programs are what its steps start from the search path: their commands, and
+	// what their scripts name in their first line or call.
+	Programs []string
 }
 
 // Eligible says whether the runner is asked to run it.
 func (e Example) Eligible() bool { return len(e.Needs) == 0 && e.Alpha == "" && !e.Special }
+
+// Lacks says why it cannot end here as it ends in its images, with the programs
+// that searchPath finds, or "".
+func (e Example) Lacks(searchPath string) string {
+	if why := ownTools[e.Name]; why != "" {
+		return why
+	}
+	if why := busyboxOnly[e.Name]; why != "" && !onPath("busybox", searchPath) {
+		return "this machine has no busybox: " + why
+	}
+	for _, name := range e.Programs {
+		if !onPath(name, searchPath) {
+			return "this machine has no " + name
+		}
+	}
+	return ""
+}
+
+func onPath(name, searchPath string) bool {
+	for _, dir := range filepath.SplitList(searchPath) {
+		if _, err := exec.LookPath(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
+}
 
 // Load reads all examples of the version of tektoncd/pipeline that this module
 // requires, by name.
@@ -71,7 +98,7 @@ func Load(ctx context.Context) ([]Example, error) {
 }
 
 func read(ctx context.Context, name, path string) (Example, error) {
-	e := Example{Name: name, Path: path, Special: slices.Contains(strings.Split(name, "/"), "no-ci")}
+	e := Example{Name: name, Path: path, Special: slices.Contains(strings.Split(name, "/"), "no-ci"), Programs: slices.Clone(called[name])}
 	text, err := os.ReadFile(path)
 	if err != nil {
 		return e, err
@@ -82,7 +109,7 @@ func read(ctx context.Context, name, path string) (Example, error) {
 	}
 	for _, o := range objects {
 		e.Needs = append(e.Needs, clusterFields(o)...)
-		e.Interpreters = append(e.Interpreters, interpreters(o)...)
+		e.Programs = append(e.Programs, programs(o)...)
 	}
 	e.Alpha, err = needsFlag(ctx, text)
 	if err != nil && !e.Special {

@@ -5,18 +5,24 @@ import (
 	"path/filepath"
 )
 
-// OwnTools are eligible examples that run only with what their own images hold,
+// ownTools are eligible examples that run only with what their own images hold,
 // by name with the reason. They count as not run.
-var OwnTools = map[string]string{
+var ownTools = map[string]string{
 	"pipelineruns/pipelinerun.yaml":                  "builds an image with kaniko from a repository on a public host",
 	"pipelineruns/pipelinerun-with-final-tasks.yaml": "clones from a public host with git-init",
 	"taskruns/entrypoint-resolution.yaml":            "an image of Tekton's own says what its first step runs",
 }
 
-// BusyboxOnly are examples whose scripts mean something else to every shell but
+// busyboxOnly are examples whose scripts mean something else to every shell but
 // busybox's, by name with the reason.
-var BusyboxOnly = map[string]string{
+var busyboxOnly = map[string]string{
 	"pipelineruns/beta/pipeline-with-when-expressions-using-array-results.yaml": "an empty word in [[ is a fault that busybox takes for false",
+}
+
+// called are the programs that scripts call and not every machine has, by the
+// example's name.
+var called = map[string][]string{
+	"pipelineruns/optional-workspaces.yaml": {"node"},
 }
 
 // Environments says what environment the examples in a folder no-ci need that

@@ -35,17 +35,23 @@ func clusterFields(object any) []string {
 	return found
 }
 
-// interpreters returns the names of the programs in the first lines of an
-// object's scripts.
-func interpreters(object any) []string {
+// programs lists what steps start from the search path.
+func programs(object any) []string {
 	var found []string
 	walk(reflect.ValueOf(object), "", func(field string, v reflect.Value) bool {
-		if v.Kind() != reflect.String || !strings.HasSuffix(field, ".script") {
+		if v.Kind() != reflect.String {
 			return true
 		}
-		line, _, _ := strings.Cut(strings.TrimSpace(v.String()), "\n")
-		if words := strings.Fields(strings.TrimPrefix(line, "#!")); strings.HasPrefix(line, "#!") {
-			found = append(found, path.Base(words[min(len(words), 2)-1]))
+		switch {
+		case strings.HasSuffix(field, ".command[0]"):
+			if name := v.String(); !strings.ContainsAny(name, "/$") {
+				found = append(found, name)
+			}
+		case strings.HasSuffix(field, ".script"):
+			line, _, _ := strings.Cut(strings.TrimSpace(v.String()), "\n")
+			if words := strings.Fields(strings.TrimPrefix(line, "#!")); strings.HasPrefix(line, "#!") {
+				found = append(found, path.Base(words[min(len(words), 2)-1]))
+			}
 		}
 		return false
 	})
