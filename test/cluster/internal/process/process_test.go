@@ -168,7 +168,12 @@ func TestStopKillsWhatIgnoresSIGTERM(t *testing.T) {
 
 func TestAwaitShowsTheLogOfAServerThatDied(t *testing.T) {
 	table := newTable(t)
-	ensure(t, table, shell("server", "echo 'port is taken' >&2; exit 3"))
+	// It lives until it was seen to run: one that is gone by then is Ensure's to report.
+	seen := filepath.Join(t.TempDir(), "seen")
+	ensure(t, table, shell("server", "until [ -e '"+seen+"' ]; do sleep 0.01; done; echo 'port is taken' >&2; exit 3"))
+	if err := os.WriteFile(seen, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
 	never := func(context.Context) error { return errors.New("connection refused") }
 	err := table.Await(t.Context(), 10*time.Second, "the server", never, "server")
 	if !errors.Is(err, ErrDied) {
