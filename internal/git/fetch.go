@@ -67,10 +67,55 @@ func (r *Remote) fetch(ctx context.Context, into *Repository, want Hash, depth i
 	if err != nil || have {
 		return err
 	}
-	return r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, into, want, depth) })
+	return r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, into, depth, want) })
 }
 
-func (r *Remote) fetchOnce(ctx context.Context, into *Repository, want Hash, depth int) error {
+// FetchTips brings commits that refs of the remote point to into the
+// repository, without their history, in one go. When one of the refs has gone
+// meanwhile, the server may say ErrMoved.
+func (r *Remote) FetchTips(ctx context.Context, into *Repository, tips ...Hash) error {
+	var lacking []Hash
+	for _, h := range tips {
+		if _, ok := ParseHash(string(h)); !ok {
+			return fault.Usage("InvalidRevision", fmt.Errorf("fetch %q: %w commit", h, ErrInvalid), "")
+		}
+		if !into.has(fromHash(h)) {
+			lacking = append(lacking, h)
+		}
+	}
+	if len(lacking) == 0 {
+		return nil
+	}
+	err := r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, into, 1, lacking...) })
+	if errors.Is(err, wire.ErrNotOurRef) {
+		err = fmt.Errorf("%w: %w", ErrMoved, err)
+	}
+	if err != nil {
+		return r.explain(fmt.Errorf("fetch %d tips from %s: %w", len(lacking), r.URL(), err))
+	}
+	return nil
+}
+
+// Since gives what tip's history has and since's has not, newest first along
+// first parents, as far back as most commits. since need not be here.
+func (r *Remote) Since(ctx context.Context, since, tip Hash, most int) ([]CommitInfo, error) {
+	scratch := NewMemory()
+	scratch.pretend = []string{string(since)}
+	err := r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, scratch, most, tip) })
+	if err != nil {
+		return nil, r.explain(fmt.Errorf("fetch the commits since %s from %s: %w", since.Short(), r.URL(), err))
+	}
+	var list []CommitInfo
+	err = scratch.Log(tip, func(c CommitInfo) bool {
+		if c.Hash != since {
+			list = append(list, c)
+		}
+		return c.Hash != since && len(list) < most
+	})
+	return list, err
+}
+
+func (r *Remote) fetchOnce(ctx context.Context, into *Repository, depth int, wants ...Hash) error {
 	shallow, err := into.store.Shallow()
 	if err != nil {
 		return err
@@ -84,7 +129,7 @@ func (r *Remote) fetchOnce(ctx context.Context, into *Repository, want Hash, dep
 	}
 	words := &wire.Words{}
 	answer, err := r.client.Fetch(ctx, wire.FetchRequest{
-		Wants: []string{string(want)}, Haves: haves, Shallow: hexes(shallow), Depth: depth, Words: words,
+		Wants: texts(wants), Haves: haves, Shallow: hexes(shallow), Depth: depth, Words: words,
 	})
 	if err != nil {
 		return err
@@ -96,10 +141,12 @@ func (r *Remote) fetchOnce(ctx context.Context, into *Repository, want Hash, dep
 	if err != nil {
 		return fmt.Errorf("receive objects: %w", err)
 	}
-	if !into.has(fromHash(want)) {
-		return fmt.Errorf("%w: the server sent a pack without %s", wire.ErrProtocol, want)
+	for _, want := range wants {
+		if !into.has(fromHash(want)) {
+			return fmt.Errorf("%w: the server sent a pack without %s", wire.ErrProtocol, want)
+		}
+		into.fetched = append(into.fetched, fromHash(want))
 	}
-	into.fetched = append(into.fetched, fromHash(want))
 	return into.cut(shallow, answer)
 }
 
@@ -312,6 +359,14 @@ func (r *Repository) cut(before []plumbing.Hash, answer *wire.FetchResult) error
 		}
 	}
 	return r.store.SetShallow(after)
+}
+
+func texts(hashes []Hash) []string {
+	all := make([]string, len(hashes))
+	for i, h := range hashes {
+		all[i] = string(h)
+	}
+	return all
 }
 
 func hexes(hashes []plumbing.Hash) []string {

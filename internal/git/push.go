@@ -23,10 +23,29 @@ import (
 // A branch only ever moves forward: New must descend from Old, else
 // ErrInvalid. Other refs may be replaced.
 func (r *Remote) Push(ctx context.Context, from *Repository, updates ...Update) error {
+	return r.push(ctx, from, nil, updates)
+}
+
+// Create is Push of one ref whose name nobody else has: the remote is not asked
+// first whether it is there.
+func (r *Remote) Create(ctx context.Context, from *Repository, ref string, to Hash) error {
+	var opened *wire.Pushing
+	err := r.try(ctx, func(ctx context.Context) (err error) {
+		opened, err = r.client.PushNew(ctx)
+		return err
+	})
+	if err != nil {
+		return r.explain(fmt.Errorf("push %s to %s: %w", ref, r.URL(), err))
+	}
+	return r.push(ctx, from, opened, []Update{{Ref: ref, Old: Zero, New: to}})
+}
+
+// push makes its first attempt in the opened conversation, if there is one.
+func (r *Remote) push(ctx context.Context, from *Repository, opened *wire.Pushing, updates []Update) error {
 	if err := from.checkUpdates(updates); err != nil {
 		return err
 	}
-	p := &push{remote: r, from: from, updates: updates}
+	p := &push{remote: r, from: from, updates: updates, opened: opened}
 	err := r.try(ctx, p.attempt)
 	if err != nil {
 		return r.explain(fmt.Errorf("push %s to %s: %w", p.names(), r.URL(), err))
@@ -62,6 +81,7 @@ type push struct {
 	remote  *Remote
 	from    *Repository
 	updates []Update
+	opened  *wire.Pushing // for the next attempt; nil: it opens its own
 	// doubt: some attempt's answer was lost, so the refs may have moved by us.
 	doubt bool
 }
@@ -78,11 +98,7 @@ func (p *push) names() string {
 // lock. What a failure means is decided by reading the refs again, never by
 // the server's words, which differ between servers, versions and languages.
 func (p *push) attempt(ctx context.Context) error {
-	names := make([]string, len(p.updates))
-	for i, u := range p.updates {
-		names[i] = u.Ref
-	}
-	session, err := p.remote.client.Push(ctx, names, func(h string) bool { return p.from.has(fromHash(Hash(h))) })
+	session, err := p.session(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,6 +119,17 @@ func (p *push) attempt(ctx context.Context) error {
 		return p.afterRefusal(ctx, why, len(todo))
 	}
 	return nil
+}
+
+func (p *push) session(ctx context.Context) (*wire.Pushing, error) {
+	if opened := p.opened; opened != nil {
+		p.opened = nil
+		return opened, nil
+	}
+	wanted := func(name string) bool {
+		return slices.ContainsFunc(p.updates, func(u Update) bool { return u.Ref == name })
+	}
+	return p.remote.client.Push(ctx, wanted, func(h string) bool { return p.from.has(fromHash(Hash(h))) })
 }
 
 func commands(updates []Update) []wire.Command {
@@ -144,15 +171,17 @@ func (p *push) compare(ctx context.Context, at func(ref string) Hash) ([]Update,
 
 // reread asks where the refs are now.
 func (p *push) reread(ctx context.Context) (todo []Update, err error) {
+	names := make([]string, len(p.updates))
+	for i, u := range p.updates {
+		names[i] = u.Ref
+	}
+	refs, err := p.remote.client.List(ctx, names...)
+	if err != nil {
+		return nil, err
+	}
 	at := map[string]Hash{}
-	for _, u := range p.updates {
-		refs, err := p.remote.client.List(ctx, u.Ref)
-		if err != nil {
-			return nil, err
-		}
-		for _, ref := range refs {
-			at[ref.Name] = Hash(ref.Hash)
-		}
+	for _, ref := range refs {
+		at[ref.Name] = Hash(ref.Hash)
 	}
 	return p.compare(ctx, func(ref string) Hash { return at[ref] })
 }
@@ -230,7 +259,7 @@ func (p *push) ours(ctx context.Context, u Update, now Hash) (bool, error) {
 	if !u.Old.IsZero() {
 		scratch.pretend = append(scratch.pretend, string(u.Old))
 	}
-	if err := p.remote.fetchOnce(ctx, scratch, now, deep); err != nil {
+	if err := p.remote.fetchOnce(ctx, scratch, deep, now); err != nil {
 		return false, err
 	}
 	answer, err := scratch.Ancestor(u.New, now)

@@ -126,19 +126,21 @@ func (r *Remote) missing(ctx context.Context, name string) error {
 	return fault.Refused("RevisionNotFound", ErrNotFound, "Its branches are: "+strings.Join(known, ", "))
 }
 
-// Refs lists the refs whose full names start with prefix, sorted by name.
-// None is no error.
-func (r *Remote) Refs(ctx context.Context, prefix string) ([]Ref, error) {
-	if !strings.HasPrefix(prefix, "refs/") || strings.ContainsFunc(prefix, isControl) {
-		return nil, fault.Usage("InvalidRevision", fmt.Errorf("%w ref prefix %.100q", ErrInvalid, prefix), "")
+// Refs lists the refs whose full names start with one of the prefixes, sorted
+// by name. None is no error.
+func (r *Remote) Refs(ctx context.Context, prefixes ...string) ([]Ref, error) {
+	for _, prefix := range prefixes {
+		if !strings.HasPrefix(prefix, "refs/") || strings.ContainsFunc(prefix, isControl) {
+			return nil, fault.Usage("InvalidRevision", fmt.Errorf("%w ref prefix %.100q", ErrInvalid, prefix), "")
+		}
 	}
 	var listed []wire.Ref
 	err := r.try(ctx, func(ctx context.Context) (err error) {
-		listed, err = r.client.List(ctx, prefix)
+		listed, err = r.client.List(ctx, prefixes...)
 		return err
 	})
 	if err != nil {
-		return nil, r.explain(fmt.Errorf("list %s* of %s: %w", prefix, r.URL(), err))
+		return nil, r.explain(fmt.Errorf("list %s* of %s: %w", strings.Join(prefixes, "*, "), r.URL(), err))
 	}
 	var refs []Ref
 	for _, l := range listed {

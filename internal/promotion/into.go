@@ -46,31 +46,14 @@ type Target struct {
 // those of Land; ErrNotFound of edit when the chart does not have the
 // application.
 func (p Promotion) Into(ctx context.Context, t Target) (Landed, error) {
-	tip, err := t.Remote.Tip(ctx, t.Branch)
-	if err != nil {
-		return Landed{}, err
+	return (&writer{Promotion: p, target: t, repository: git.NewMemory()}).run(ctx)
+}
+
+func (p Promotion) message(t Target) Message {
+	return Message{
+		Text:      fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version),
+		Changelog: p.Changelog, Trailers: p.trailers(t),
 	}
-	repository := git.NewMemory()
-	if err := t.Remote.Fetch(ctx, repository, tip, 1); err != nil {
-		return Landed{}, err
-	}
-	tree := CommitTree(repository, tip.Hash)
-	applied, err := Begin(ctx, tree, p.intent(t))
-	if err != nil {
-		return Landed{}, err
-	}
-	if applied.Outcome != Promoted {
-		return Landed{Commit: tip.Hash, Outcome: applied.Outcome, Applied: []Applied{applied}}, nil
-	}
-	if err := p.checkPublished(ctx, tree, applied.Intent); err != nil {
-		return Landed{}, err
-	}
-	return Land(ctx, Landing{
-		Remote: t.Remote, Repository: repository, Branch: tip.Name,
-		Change:  Change{Base: tip.Hash, Intents: []Intent{applied.Intent}},
-		Message: Message{Text: fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version), Changelog: p.Changelog, Trailers: p.trailers(t)},
-		Author:  p.Author, Committer: p.Committer, Patience: p.Patience,
-	})
 }
 
 func (p Promotion) intent(t Target) Intent {

@@ -3,12 +3,10 @@ package promotion
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
-	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
@@ -65,7 +63,7 @@ func (l Landing) attempt(ctx context.Context, tip git.Hash) (Landed, error) {
 	if err != nil {
 		return Landed{}, err
 	}
-	commit, err := l.commit(tip, applied, files)
+	commit, err := commitOn(l.Repository, tip, applied, files, l.Message, l.Author, l.Committer)
 	if err != nil {
 		return Landed{}, err
 	}
@@ -79,18 +77,18 @@ func (l Landing) attempt(ctx context.Context, tip git.Hash) (Landed, error) {
 	return Landed{Commit: commit, Outcome: Promoted, Applied: applied}, nil
 }
 
-func (l Landing) commit(tip git.Hash, applied []Applied, files []git.File) (git.Hash, error) {
+// commitOn makes the commit of what was applied; tip where that is nothing.
+func commitOn(r *git.Repository, tip git.Hash, applied []Applied, files []git.File, m Message, author, committer git.Signature) (git.Hash, error) {
 	if len(files) == 0 {
 		return tip, nil
 	}
-	message, err := l.Message.Compose(applied)
+	message, err := m.Compose(applied)
 	if err != nil {
 		return "", err
 	}
-	author, committer := l.Author, l.Committer
 	now := time.Now()
 	author.When, committer.When = now, now
-	return l.Repository.Commit(git.CommitOptions{
+	return r.Commit(git.CommitOptions{
 		Parent: tip, Files: files, Message: message, Author: author, Committer: committer,
 	})
 }
@@ -121,9 +119,7 @@ func (l Landing) fetchTip(ctx context.Context) (git.Hash, error) {
 func (l Landing) pause(ctx context.Context, deadline time.Time, attempt int, took time.Duration) error {
 	left := time.Until(deadline)
 	if left <= 0 {
-		return fault.Retryable("PushContention",
-			fmt.Errorf("push %s to %s: the branch moved %d times in %s", l.Branch, l.Remote.URL(), attempt, l.Patience),
-			"Others push to this branch all the time. Try again, or raise the timeout.")
+		return contention(l.Branch, l.Remote, attempt, l.Patience)
 	}
 	wait := rand.N(window(attempt, took, left))
 	slog.DebugContext(ctx, "the branch moved, replaying on the new tip", "branch", l.Branch, "attempt", attempt, "pause", wait)

@@ -88,10 +88,17 @@ func (c Change) replay(ctx context.Context, r *git.Repository, tip git.Hash) ([]
 	}
 	changed := contents(applied)
 	files := slices.DeleteFunc(slices.Clone(c.Plain), func(f git.File) bool { _, again := changed[f.Path]; return again })
+	return applied, append(files, filesOf(applied)...), nil
+}
+
+// filesOf are the contents as files of a commit, by path.
+func filesOf(applied []Applied) []git.File {
+	changed := contents(applied)
+	var files []git.File
 	for _, path := range slices.Sorted(maps.Keys(changed)) {
 		files = append(files, git.File{Path: path, Content: changed[path]})
 	}
-	return applied, files, nil
+	return files
 }
 
 func (c Change) checkPlain(r *git.Repository, tip git.Hash) error {

@@ -6,13 +6,14 @@ import (
 )
 
 // Client asks one repository through a transport. It remembers that a server
-// speaks version 2, which saves a request each further time. It may be used by
-// several goroutines.
+// speaks version 2, and how it takes pushes, which saves a request each further
+// time. It may be used by several goroutines.
 type Client struct {
 	Transport Transport
 
-	mu sync.Mutex
-	v2 *greeting
+	mu   sync.Mutex
+	v2   *greeting
+	push *greeting // of receive-pack
 }
 
 // List gives the refs whose names start with one of the prefixes.
@@ -28,6 +29,19 @@ func (c *Client) List(ctx context.Context, prefixes ...string) ([]Ref, error) {
 	return g.refs, nil
 }
 
+// Greet learns what the server speaks, ahead of a List or Fetch that then need
+// not wait for it. It does nothing where each session greets anew.
+func (c *Client) Greet(ctx context.Context) error {
+	if c.Transport.Resume(ctx, UploadPack, 2) == nil {
+		return nil
+	}
+	s, _, err := c.reading(ctx, func(Ref) bool { return false })
+	if err != nil {
+		return err
+	}
+	return s.Close()
+}
+
 // reading opens a session for upload-pack. keep chooses the refs that a
 // version 0 server's greeting is to leave in memory.
 func (c *Client) reading(ctx context.Context, keep func(Ref) bool) (Session, *greeting, error) {
@@ -35,7 +49,7 @@ func (c *Client) reading(ctx context.Context, keep func(Ref) bool) (Session, *gr
 	known := c.v2
 	c.mu.Unlock()
 	if known != nil {
-		if s := c.Transport.Resume(ctx, UploadPack); s != nil {
+		if s := c.Transport.Resume(ctx, UploadPack, 2); s != nil {
 			return s, known, nil
 		}
 	}

@@ -71,8 +71,8 @@ func (h *HTTP) Open(ctx context.Context, service string, version int) (Session, 
 }
 
 // Resume starts right with a request: over HTTP nothing is kept between them.
-func (h *HTTP) Resume(ctx context.Context, service string) Session {
-	return &httpSession{http: h, service: service, version: 2, greeting: bytes.NewReader(nil)}
+func (h *HTTP) Resume(ctx context.Context, service string, version int) Session {
+	return &httpSession{http: h, service: service, version: version, greeting: bytes.NewReader(nil)}
 }
 
 func (h *HTTP) endpoint() *url.URL {

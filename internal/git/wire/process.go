@@ -52,7 +52,7 @@ func (l *Local) Open(ctx context.Context, service string, version int) (Session,
 }
 
 // Resume is not for processes: each one greets.
-func (l *Local) Resume(context.Context, string) Session { return nil }
+func (l *Local) Resume(context.Context, string, int) Session { return nil }
 
 // stream is a conversation over one pair of pipes: a child process or SSH.
 type stream struct {

@@ -24,20 +24,17 @@ type Pushing struct {
 	others  map[string]bool
 }
 
-// Push opens the conversation. Of the server's refs those named are kept, and
-// the objects of others when known says that they are here too (they need not
-// be sent).
-func (c *Client) Push(ctx context.Context, names []string, known func(hash string) bool) (*Pushing, error) {
+// Push opens the conversation. Of the server's refs those that are wanted by
+// name are kept, and the objects of others when known says that they are here
+// too (they need not be sent).
+func (c *Client) Push(ctx context.Context, wanted, known func(string) bool) (*Pushing, error) {
 	s, err := c.Transport.Open(ctx, ReceivePack, 0)
 	if err != nil {
 		return nil, err
 	}
 	p := &Pushing{session: s, refs: map[string]string{}, others: map[string]bool{}}
-	for _, n := range names {
-		p.refs[n] = zero
-	}
 	p.caps, err = readGreeting(s.Greeting(), func(r Ref) bool {
-		if _, named := p.refs[r.Name]; named {
+		if wanted(r.Name) {
 			p.refs[r.Name] = r.Hash
 		}
 		if known(r.Hash) {
@@ -49,11 +46,35 @@ func (c *Client) Push(ctx context.Context, names []string, known func(hash strin
 		s.Close()
 		return nil, err
 	}
+	c.mu.Lock()
+	c.push = p.caps
+	c.mu.Unlock()
 	return p, nil
 }
 
-// Ref is where the server has a ref that was named: its hash or 40 zeros.
-func (p *Pushing) Ref(name string) string { return p.refs[name] }
+// PushNew opens the conversation for refs that cannot be there yet: where the
+// server's capabilities are known, nobody needs to ask.
+func (c *Client) PushNew(ctx context.Context) (*Pushing, error) {
+	c.mu.Lock()
+	caps := c.push
+	c.mu.Unlock()
+	if caps != nil {
+		if s := c.Transport.Resume(ctx, ReceivePack, 0); s != nil {
+			return &Pushing{session: s, caps: caps}, nil
+		}
+	}
+	nothing := func(string) bool { return false }
+	return c.Push(ctx, nothing, nothing)
+}
+
+// Ref is where the server has a ref that was wanted: its hash or 40 zeros.
+func (p *Pushing) Ref(name string) string { return cmp.Or(p.refs[name], zero) }
+
+// Refs are those that were wanted and are there, by name.
+func (p *Pushing) Refs() map[string]string { return p.refs }
+
+// Atomic reports whether the server makes several commands all or none.
+func (p *Pushing) Atomic() bool { return p.caps.has("atomic") }
 
 // Has reports whether some ref of the server points to an object that is here.
 func (p *Pushing) Has(hash string) bool { return p.others[hash] }

@@ -21,9 +21,9 @@ type Transport interface {
 	// Open starts a session. version 2 is only asked for; the greeting tells
 	// what the server speaks.
 	Open(ctx context.Context, service string, version int) (Session, error)
-	// Resume starts a version 2 session without waiting for a greeting, for a
-	// server that is known to speak it. nil: this transport always greets.
-	Resume(ctx context.Context, service string) Session
+	// Resume starts a session without waiting for a greeting, for a server that
+	// is known to speak that version. nil: this transport always greets.
+	Resume(ctx context.Context, service string, version int) Session
 }
 
 // Session is one conversation with a service.

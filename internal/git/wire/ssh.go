@@ -42,7 +42,7 @@ func (s *SSH) Open(ctx context.Context, service string, version int) (Session, e
 }
 
 // Resume is not for SSH: each session greets.
-func (s *SSH) Resume(context.Context, string) Session { return nil }
+func (s *SSH) Resume(context.Context, string, int) Session { return nil }
 
 func (s *SSH) connect(ctx context.Context) (*ssh.Client, error) {
 	config, err := s.Config()

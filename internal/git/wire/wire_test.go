@@ -15,7 +15,7 @@ import (
 type said struct{ greeting, answer string }
 
 func (s said) Open(context.Context, string, int) (Session, error) { return s, nil }
-func (s said) Resume(context.Context, string) Session             { return nil }
+func (s said) Resume(context.Context, string, int) Session        { return nil }
 func (s said) Greeting() io.Reader                                { return strings.NewReader(s.greeting) }
 func (s said) Close() error                                       { return nil }
 func (s said) Exchange(context.Context, []byte) (io.ReadCloser, error) {
@@ -52,7 +52,7 @@ func use(s said) []error {
 		_, fetched = io.Copy(io.Discard, result.Pack)
 		result.Pack.Close()
 	}
-	p, pushed := (&Client{Transport: s}).Push(context.Background(), []string{"refs/heads/main"}, func(string) bool { return true })
+	p, pushed := (&Client{Transport: s}).Push(context.Background(), func(name string) bool { return name == "refs/heads/main" }, func(string) bool { return true })
 	if pushed == nil {
 		_, pushed = p.Send(context.Background(), []Command{{Ref: "refs/heads/main", Old: zero, New: hash}}, []byte("PACK"))
 	}

@@ -1,0 +1,379 @@
+package promotion
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+)
+
+// writer brings one promotion onto a branch that many may write to at the same
+// time. Alone, it fetches the tip, commits on it and pushes by compare-and-swap.
+// Where others are at it, it leaves a request in the repository, and whoever
+// comes next takes all requests along in one push: one commit for each, and in
+// the same atomic step the requests' refs are deleted. So a request is there
+// exactly as long as it is not carried out, whoever dies at whatever moment,
+// and nothing but the repository is shared. Which writer goes next is only a
+// matter of manners: the one with the oldest request; when nothing moves,
+// because that one died, everybody.
+type writer struct {
+	Promotion
+	target Target
+	// repository holds the tips that were seen.
+	repository *git.Repository
+	branch     string // full name, once it is known
+	intent     Intent // with From, once begun
+	begun      bool
+
+	mine   *git.Ref // our request, while it is at the remote
+	before git.Hash // where the branch was when we left it
+	tip    git.Hash // where it was when we last looked
+	lost   int      // races
+	atomic bool     // that the remote makes several updates all or none
+	asked  bool     // that the chart is published
+	found  bool     // that a request of ours came to nothing
+	alone  bool     // the remote takes nothing that has to do with requests
+	pause  time.Duration
+
+	front      string    // tip and first request as they were seen
+	frontSince time.Time // since then
+}
+
+// errNotYet: nothing is decided; ask again after writer.pause.
+var errNotYet = errors.New("not yet")
+
+const (
+	// standstill is how long nothing may move before a writer stops waiting for
+	// the one before it, at least and in attempts.
+	standstill      = 2 * time.Second
+	standstillTurns = 8
+	// perRequest is what a request ahead adds to the time before we look again.
+	perRequest = 20 * time.Millisecond
+	// mostCommits bounds how far back a writer looks for its commit.
+	mostCommits = 1000
+	// takeBackFor bounds the time in which a writer that gives up takes its
+	// request back.
+	takeBackFor = 9 * time.Second
+)
+
+func (w *writer) run(ctx context.Context) (Landed, error) {
+	defer w.takeBack(ctx)
+	patience := w.Patience
+	if patience <= 0 {
+		patience = defaultPatience
+	}
+	deadline := time.Now().Add(patience)
+	for attempt := 1; ; attempt++ {
+		start := time.Now()
+		w.pause = 0
+		landed, err := w.attempt(ctx, start)
+		moved := errors.Is(err, git.ErrMoved)
+		if !moved && !errors.Is(err, errNotYet) {
+			return landed, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return Landed{}, contention(w.branch, w.target.Remote, attempt, patience)
+		}
+		if moved {
+			w.lost++
+			if w.mine != nil || !w.joins() {
+				w.pause = rand.N(window(w.lost, time.Since(start), left))
+			}
+		}
+		slog.DebugContext(ctx, "not landed yet", "branch", w.branch, "attempt", attempt, "request", w.mine != nil, "moved", moved, "pause", w.pause)
+		if err := sleep(ctx, min(w.pause, left)); err != nil {
+			return Landed{}, err
+		}
+	}
+}
+
+// attempt looks where things stand and does what is to be done.
+func (w *writer) attempt(ctx context.Context, start time.Time) (Landed, error) {
+	if w.mine != nil {
+		landed, err := w.look(ctx, start)
+		if landed != nil || err != nil {
+			return deref(landed), err
+		}
+	}
+	if w.mine == nil && w.lost > 0 && w.joins() {
+		// Whoever is overtaken once is not alone.
+		return Landed{}, w.join(ctx, 0, start, func(ref string, to git.Hash) error {
+			return w.target.Remote.Create(ctx, w.repository, ref, to)
+		})
+	}
+	opening, err := w.target.Remote.Open(ctx, cmp.Or(w.branch, w.target.Branch), requestsPrefix)
+	if err != nil {
+		return Landed{}, err
+	}
+	defer opening.Close()
+	tip := opening.Tip()
+	w.branch, w.tip, w.atomic = tip.Name, tip.Hash, opening.Atomic()
+	requests := w.ours(opening.Refs(requestsOf(w.branch)))
+	if w.mine != nil && !slices.Contains(requests, *w.mine) {
+		return w.find(ctx, tip.Hash)
+	}
+	joins := w.mine == nil && len(requests) > 0 && w.joins()
+	if !w.atomic || w.alone {
+		requests = nil // a server that does only half of it would lose the other
+	}
+	requests = requests[:min(len(requests), mostRequests)]
+	if joins && w.blind() {
+		w.intent = w.Promotion.intent(w.target)
+	} else {
+		wants := []git.Hash{tip.Hash}
+		if !joins {
+			for _, r := range requests {
+				wants = append(wants, r.Hash)
+			}
+		}
+		if err := w.target.Remote.FetchTips(ctx, w.repository, wants...); err != nil {
+			return Landed{}, err
+		}
+		if landed, err := w.begin(ctx, tip.Hash); landed != nil || err != nil {
+			return deref(landed), err
+		}
+	}
+	if !joins {
+		return w.lead(ctx, opening, requests)
+	}
+	return Landed{}, w.join(ctx, len(requests), start, func(ref string, to git.Hash) error {
+		return opening.Push(ctx, w.repository, git.Update{Ref: ref, Old: git.Zero, New: to})
+	})
+}
+
+// blind reports whether a request can be made without a look at the branch:
+// nothing of it goes into the request, and if it comes to nothing, we look then.
+func (w *writer) blind() bool { return !w.begun && !w.found && !w.Exact && w.Published == nil }
+
+func deref(l *Landed) Landed {
+	if l == nil {
+		return Landed{}
+	}
+	return *l
+}
+
+// begin holds the promotion against the tip at which we start: it may have
+// nothing to do, or be impossible. The From that is found there is what later
+// tips are held against.
+func (w *writer) begin(ctx context.Context, tip git.Hash) (*Landed, error) {
+	if w.begun {
+		return nil, nil
+	}
+	tree := CommitTree(w.repository, tip)
+	applied, err := Begin(ctx, tree, w.Promotion.intent(w.target))
+	if err != nil {
+		return nil, err
+	}
+	if applied.Outcome != Promoted {
+		return &Landed{Commit: tip, Outcome: applied.Outcome, Applied: []Applied{applied}}, nil
+	}
+	if !w.asked {
+		if err := w.checkPublished(ctx, tree, applied.Intent); err != nil {
+			return nil, err
+		}
+		w.asked = true
+	}
+	w.intent, w.begun = applied.Intent, true
+	return nil, nil
+}
+
+// ours are the requests that were made with our credential, oldest first.
+func (w *writer) ours(refs []git.Ref) []git.Ref {
+	prefix := requestsOf(w.branch)
+	return slices.DeleteFunc(refs, func(r git.Ref) bool {
+		id, ok := strings.CutPrefix(r.Name, prefix)
+		return !ok || !believed(w.target.Remote, w.branch, id)
+	})
+}
+
+// joins reports whether a request can be left: our credential makes seals, and
+// the remote takes requests, and carries one out and deletes it in one step.
+// Otherwise everybody is alone.
+func (w *writer) joins() bool {
+	_, ok := w.target.Remote.Seal(nil)
+	return ok && w.atomic && !w.alone
+}
+
+// join leaves our request, by way of push, behind so many others.
+func (w *writer) join(ctx context.Context, ahead int, start time.Time, push func(ref string, to git.Hash) error) error {
+	remote := w.target.Remote
+	now, _ := remote.Now()
+	id, _ := newID(remote, w.branch, now)
+	r := request{ID: id, Branch: w.branch, Made: now, Intent: w.intent, Message: w.message(w.target), Author: w.Author}
+	r.Message.Trailers = append(r.Message.Trailers, requestTrailer+": "+id)
+	commit, err := r.write(remote, w.repository)
+	if err != nil {
+		return err
+	}
+	ref := git.Ref{Name: requestsOf(w.branch) + id, Hash: commit}
+	w.mine, w.before, w.front = &ref, w.tip, ""
+	if err := push(ref.Name, commit); errors.Is(err, git.ErrRefused) {
+		slog.DebugContext(ctx, "the remote takes no requests", "ref", ref.Name, "reason", err)
+		w.mine, w.alone = nil, true
+		return errNotYet
+	} else if err != nil {
+		return err
+	}
+	w.wait(ahead, start)
+	return errNotYet
+}
+
+// look sees what became of our request. It answers with nothing when it is our
+// turn.
+func (w *writer) look(ctx context.Context, start time.Time) (*Landed, error) {
+	refs, err := w.target.Remote.Refs(ctx, w.branch, requestsOf(w.branch))
+	if err != nil {
+		return nil, err
+	}
+	var tip git.Hash
+	for _, r := range refs {
+		if r.Name == w.branch {
+			tip = r.Hash
+		}
+	}
+	requests := w.ours(refs)
+	place := slices.Index(requests, *w.mine)
+	if place < 0 {
+		landed, err := w.find(ctx, tip)
+		return &landed, err
+	}
+	if front := string(tip) + requests[0].Name; front != w.front {
+		w.front, w.frontSince = front, time.Now()
+	}
+	if place == 0 || time.Since(w.frontSince) > max(standstill, standstillTurns*time.Since(start)) {
+		return nil, nil
+	}
+	w.wait(place, start)
+	return nil, errNotYet
+}
+
+// wait sets the time until we look again: the more requests are ahead, the
+// longer, and never all of us at once.
+func (w *writer) wait(ahead int, start time.Time) {
+	usual := time.Since(start) + time.Duration(ahead)*perRequest
+	w.pause = usual/2 + rand.N(usual)
+}
+
+// find looks for the commit that carried our request out. Where there is none,
+// whoever took the request found it to be superseded, or too old; or the branch
+// was reset: we begin again.
+func (w *writer) find(ctx context.Context, tip git.Hash) (Landed, error) {
+	id := strings.TrimPrefix(w.mine.Name, requestsOf(w.branch))
+	w.mine = nil
+	commits, err := w.target.Remote.Since(ctx, w.before, tip, mostCommits)
+	if err != nil {
+		return Landed{}, err
+	}
+	for _, c := range commits {
+		if strings.Contains(c.Message, "\n"+requestTrailer+": "+id+"\n") {
+			return Landed{Commit: c.Hash, Outcome: Promoted, Applied: []Applied{{Intent: w.intent, Outcome: Promoted}}}, nil
+		}
+	}
+	w.begun, w.found = false, true
+	return Landed{}, errNotYet
+}
+
+// lead commits our promotion and every request, and pushes all of it at once.
+func (w *writer) lead(ctx context.Context, opening *git.Opening, requests []git.Ref) (Landed, error) {
+	tip := opening.Tip().Hash
+	own, commit, err := w.commit(ctx, tip, w.intent, w.message(w.target), w.Author)
+	if err != nil {
+		return Landed{}, err
+	}
+	landed := Landed{Commit: commit, Outcome: own.Outcome, Applied: []Applied{own}}
+	var taken []git.Update
+	head := commit
+	for _, ref := range requests {
+		if w.mine == nil || ref != *w.mine {
+			next, ok, err := w.carryOut(ctx, head, ref)
+			if err != nil {
+				return Landed{}, err
+			}
+			if !ok {
+				continue
+			}
+			head = next
+		}
+		taken = append(taken, git.Update{Ref: ref.Name, Old: ref.Hash, New: git.Zero})
+	}
+	if head != tip {
+		taken = append([]git.Update{{Ref: w.branch, Old: tip, New: head}}, taken...)
+	}
+	if len(taken) == 0 {
+		return landed, nil
+	}
+	err = opening.Push(ctx, w.repository, taken...)
+	if errors.Is(err, git.ErrRefused) && len(requests) > 0 {
+		w.alone = true // it may be the requests that were refused, and not the branch
+		return Landed{}, errNotYet
+	}
+	if err != nil {
+		return Landed{}, err
+	}
+	w.mine = nil
+	return landed, nil
+}
+
+// commit carries an intent out on a commit. Where nothing is to be done, the
+// answer is that commit.
+func (w *writer) commit(ctx context.Context, on git.Hash, i Intent, m Message, author git.Signature) (Applied, git.Hash, error) {
+	applied, err := Apply(ctx, CommitTree(w.repository, on), i)
+	if err != nil {
+		return Applied{}, "", fmt.Errorf("on %s: %w", on.Short(), err)
+	}
+	commit, err := commitOn(w.repository, on, []Applied{applied}, filesOf([]Applied{applied}), m, author, w.Committer)
+	return applied, commit, err
+}
+
+// carryOut commits another writer's request on head. ok is false for a request
+// that is none of ours to touch. One that cannot be carried out, or came too
+// late, leaves head as it is and is taken all the same: its writer looks why.
+func (w *writer) carryOut(ctx context.Context, head git.Hash, ref git.Ref) (next git.Hash, ok bool, err error) {
+	remote := w.target.Remote
+	r, err := readRequest(remote, w.repository, w.branch, ref)
+	if errors.Is(err, errNotBelieved) {
+		slog.WarnContext(ctx, "a request is left alone", "ref", ref.Name, "reason", err)
+		return head, false, nil
+	}
+	if err != nil {
+		return head, false, err
+	}
+	if now, _ := remote.Now(); now.Sub(r.Made) > requestLife {
+		slog.WarnContext(ctx, "a request of a writer that died is dropped", "ref", ref.Name, "made", r.Made)
+		return head, true, nil
+	}
+	_, next, err = w.commit(ctx, head, r.Intent, r.Message, r.Author)
+	if err != nil {
+		slog.DebugContext(ctx, "a request cannot be carried out", "ref", ref.Name, "reason", err)
+		return head, true, nil
+	}
+	return next, true, nil
+}
+
+// takeBack deletes our request when nobody waits for it any more.
+func (w *writer) takeBack(ctx context.Context) {
+	if w.mine == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackFor)
+	defer cancel()
+	err := w.target.Remote.Push(ctx, w.repository, git.Update{Ref: w.mine.Name, Old: w.mine.Hash, New: git.Zero})
+	if err != nil {
+		slog.DebugContext(ctx, "a request stays behind", "ref", w.mine.Name, "reason", err)
+	}
+}
+
+func contention(branch string, remote *git.Remote, times int, patience time.Duration) error {
+	return fault.Retryable("PushContention",
+		fmt.Errorf("push %s to %s: the branch moved %d times in %s", branch, remote.URL(), times, patience),
+		"Others push to this branch all the time. Try again, or raise the timeout.")
+}
