@@ -45,6 +45,10 @@ func (r *Remote) open(ctx context.Context, names []string, prefix string) (*Open
 		ref Ref
 		err error
 	}
+	// Which branch HEAD points to is not known while the refs pass by. What is
+	// kept for that is bounded; behind it, the branch is asked for by name.
+	const mostHeads = 1000
+	heads := 0
 	asked := make(chan head, 1)
 	go func() {
 		if len(names) > 0 {
@@ -55,7 +59,11 @@ func (r *Remote) open(ctx context.Context, names []string, prefix string) (*Open
 		asked <- head{ref, err}
 	}()
 	wanted := func(name string) bool {
-		return slices.Contains(names, name) || strings.HasPrefix(name, prefix) || len(names) == 0 && strings.HasPrefix(name, "refs/heads/")
+		if len(names) == 0 && strings.HasPrefix(name, "refs/heads/") {
+			heads++
+			return heads <= mostHeads
+		}
+		return slices.Contains(names, name) || strings.HasPrefix(name, prefix)
 	}
 	session, err := r.client.Push(ctx, wanted, func(string) bool { return false })
 	found := <-asked
@@ -67,17 +75,21 @@ func (r *Remote) open(ctx context.Context, names []string, prefix string) (*Open
 		o.Close()
 		return nil, err
 	}
+	here := names
 	if len(names) == 0 {
-		names = []string{found.ref.Name}
+		here = []string{found.ref.Name}
 	}
-	for _, name := range names {
+	for _, name := range here {
 		if hash := Hash(session.Ref(name)); !hash.IsZero() {
 			o.tip = Ref{Name: name, Hash: hash}
 			return o, nil
 		}
 	}
 	o.Close()
-	return nil, r.missing(ctx, names[0])
+	if len(names) == 0 && heads > mostHeads {
+		return r.open(ctx, here, prefix)
+	}
+	return nil, r.missing(ctx, here[0])
 }
 
 // Tip is where the branch is.

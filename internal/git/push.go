@@ -26,23 +26,26 @@ func (r *Remote) Push(ctx context.Context, from *Repository, updates ...Update) 
 	return r.push(ctx, from, nil, updates)
 }
 
-// Create is Push of one ref whose name nobody else has: the remote is not asked
-// first whether it is there.
-func (r *Remote) Create(ctx context.Context, from *Repository, ref string, to Hash) error {
+// Swap is Push of one ref that only the caller moves: the remote is not asked
+// first where it is.
+func (r *Remote) Swap(ctx context.Context, from *Repository, u Update) error {
 	var opened *wire.Pushing
 	err := r.try(ctx, func(ctx context.Context) (err error) {
-		opened, err = r.client.PushNew(ctx)
+		opened, err = r.client.PushKnown(ctx, map[string]string{u.Ref: hex(u.Old)})
 		return err
 	})
 	if err != nil {
-		return r.explain(fmt.Errorf("push %s to %s: %w", ref, r.URL(), err))
+		return r.explain(fmt.Errorf("push %s to %s: %w", u.Ref, r.URL(), err))
 	}
-	return r.push(ctx, from, opened, []Update{{Ref: ref, Old: Zero, New: to}})
+	return r.push(ctx, from, opened, []Update{u})
 }
 
 // push makes its first attempt in the opened conversation, if there is one.
 func (r *Remote) push(ctx context.Context, from *Repository, opened *wire.Pushing, updates []Update) error {
 	if err := from.checkUpdates(updates); err != nil {
+		if opened != nil {
+			_ = opened.Close()
+		}
 		return err
 	}
 	p := &push{remote: r, from: from, updates: updates, opened: opened}

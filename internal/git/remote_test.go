@@ -3,9 +3,11 @@ package git_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -217,5 +219,34 @@ func TestACancelledContextEndsACall(t *testing.T) {
 	is(t, err, context.DeadlineExceeded)
 	if time.Since(start) > 5*time.Second {
 		t.Fatal("the deadline of the context did not count")
+	}
+}
+
+// TestRow43_TheDefaultBranchBehindManyOthers: of a thousand branches and more
+// not all are kept to find the one that HEAD points to.
+func TestRow43_TheDefaultBranchBehindManyOthers(t *testing.T) {
+	server := gittest.NewServer(t)
+	repository := server.Create("many", gittest.Files{"f": "x"})
+	var refs strings.Builder
+	main := repository.Head("main")
+	for i := range 1200 {
+		fmt.Fprintf(&refs, "create refs/heads/a-%04d %s\n", i, main)
+	}
+	repository.GitIn(refs.String(), "update-ref", "--stdin")
+	remote, err := git.NewRemote(repository.URL, git.Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opening, err := remote.Open(t.Context(), "", "refs/lockstep/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer opening.Close()
+	want := git.Ref{Name: "refs/heads/main", Hash: git.Hash(main)}
+	if got := opening.Tip(); got != want {
+		t.Errorf("the tip is %v, want %v", got, want)
+	}
+	if kept := opening.Refs("refs/heads/"); len(kept) > 1 {
+		t.Errorf("%d branches were kept", len(kept))
 	}
 }

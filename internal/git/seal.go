@@ -12,8 +12,8 @@ import (
 const shortestSecret = 20
 
 // Seal is a text's message authentication code by the secret that opens this
-// remote: whoever has the same one finds the same seal, and could push himself
-// what he seals. A remote that asks for no login gives everybody the same seal,
+// remote: whoever has the same one finds the same seal, and could push what is
+// sealed without our help. A remote that asks for no login gives everybody the same seal,
 // since everybody may push to it. ok is false where the secret is too short to
 // be shown in this way, and over SSH, where a key may be an agent's.
 func (r *Remote) Seal(text []byte) (seal string, ok bool) {

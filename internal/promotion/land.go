@@ -3,10 +3,12 @@ package promotion
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math/rand/v2"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
@@ -55,6 +57,13 @@ func Land(ctx context.Context, l Landing) (Landed, error) {
 			return Landed{}, err
 		}
 	}
+}
+
+// contention is the end of a race that was lost for too long.
+func contention(branch string, remote *git.Remote, times int, patience time.Duration) error {
+	return fault.Retryable("PushContention",
+		fmt.Errorf("push %s to %s: the branch moved %d times in %s", branch, remote.URL(), times, patience),
+		"Others push to this branch all the time. Try again, or raise the timeout.")
 }
 
 // attempt makes the commit on tip and pushes it.

@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"bytes"
+	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -115,7 +116,7 @@ func readRequest(remote *git.Remote, from *git.Repository, branch string, ref gi
 		return r, fmt.Errorf("%w: %w", errNotBelieved, err)
 	}
 	seal, ok := remote.Seal(text)
-	if !ok || !bytes.Equal(bytes.TrimSpace(got), []byte(seal)) {
+	if !ok || !hmac.Equal(bytes.TrimSpace(got), []byte(seal)) {
 		return r, fmt.Errorf("%w: its seal is another's", errNotBelieved)
 	}
 	if err := json.Unmarshal(text, &r); err != nil {

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
@@ -34,14 +33,13 @@ type writer struct {
 	begun      bool
 
 	mine   *git.Ref // our request, while it is at the remote
-	before git.Hash // where the branch was when we left it
-	tip    git.Hash // where it was when we last looked
+	before git.Hash // where the branch was when it was not yet there
 	lost   int      // races
-	atomic bool     // that the remote makes several updates all or none
-	asked  bool     // that the chart is published
 	found  bool     // that a request of ours came to nothing
-	alone  bool     // the remote takes nothing that has to do with requests
-	pause  time.Duration
+	// alone: our credential makes no seals, or the remote takes no requests, or
+	// does not carry one out and delete it in one step.
+	alone bool
+	pause time.Duration
 
 	front      string    // tip and first request as they were seen
 	frontSince time.Time // since then
@@ -66,10 +64,9 @@ const (
 
 func (w *writer) run(ctx context.Context) (Landed, error) {
 	defer w.takeBack(ctx)
-	patience := w.Patience
-	if patience <= 0 {
-		patience = defaultPatience
-	}
+	_, seals := w.target.Remote.Seal(nil)
+	w.alone = !seals
+	patience := cmp.Or(w.Patience, defaultPatience)
 	deadline := time.Now().Add(patience)
 	for attempt := 1; ; attempt++ {
 		start := time.Now()
@@ -85,7 +82,7 @@ func (w *writer) run(ctx context.Context) (Landed, error) {
 		}
 		if moved {
 			w.lost++
-			if w.mine != nil || !w.joins() {
+			if w.mine != nil || w.alone {
 				w.pause = rand.N(window(w.lost, time.Since(start), left))
 			}
 		}
@@ -99,16 +96,11 @@ func (w *writer) run(ctx context.Context) (Landed, error) {
 // attempt looks where things stand and does what is to be done.
 func (w *writer) attempt(ctx context.Context, start time.Time) (Landed, error) {
 	if w.mine != nil {
-		landed, err := w.look(ctx, start)
-		if landed != nil || err != nil {
-			return deref(landed), err
+		if landed, err := w.look(ctx, start); landed.Outcome != "" || err != nil {
+			return landed, err
 		}
-	}
-	if w.mine == nil && w.lost > 0 && w.joins() {
-		// Whoever is overtaken once is not alone.
-		return Landed{}, w.join(ctx, 0, start, func(ref string, to git.Hash) error {
-			return w.target.Remote.Create(ctx, w.repository, ref, to)
-		})
+	} else if w.begun && w.lost > 0 && !w.alone {
+		return Landed{}, w.join(ctx, 0, start) // whoever is overtaken once is not alone
 	}
 	opening, err := w.target.Remote.Open(ctx, cmp.Or(w.branch, w.target.Branch), requestsPrefix)
 	if err != nil {
@@ -116,74 +108,49 @@ func (w *writer) attempt(ctx context.Context, start time.Time) (Landed, error) {
 	}
 	defer opening.Close()
 	tip := opening.Tip()
-	w.branch, w.tip, w.atomic = tip.Name, tip.Hash, opening.Atomic()
+	w.branch, w.alone = tip.Name, w.alone || !opening.Atomic()
 	requests := w.ours(opening.Refs(requestsOf(w.branch)))
-	if w.mine != nil && !slices.Contains(requests, *w.mine) {
+	switch {
+	case w.mine == nil:
+		w.before = tip.Hash
+	case !slices.Contains(requests, *w.mine):
 		return w.find(ctx, tip.Hash)
 	}
-	joins := w.mine == nil && len(requests) > 0 && w.joins()
-	if !w.atomic || w.alone {
-		requests = nil // a server that does only half of it would lose the other
-	}
-	requests = requests[:min(len(requests), mostRequests)]
-	if joins && w.blind() {
-		w.intent = w.Promotion.intent(w.target)
-	} else {
-		wants := []git.Hash{tip.Hash}
-		if !joins {
-			for _, r := range requests {
-				wants = append(wants, r.Hash)
-			}
-		}
-		if err := w.target.Remote.FetchTips(ctx, w.repository, wants...); err != nil {
-			return Landed{}, err
-		}
-		if landed, err := w.begin(ctx, tip.Hash); landed != nil || err != nil {
-			return deref(landed), err
-		}
-	}
-	if !joins {
+	if w.mine != nil || len(requests) == 0 || w.alone {
 		return w.lead(ctx, opening, requests)
 	}
-	return Landed{}, w.join(ctx, len(requests), start, func(ref string, to git.Hash) error {
-		return opening.Push(ctx, w.repository, git.Update{Ref: ref, Old: git.Zero, New: to})
-	})
+	if w.blind() {
+		w.intent = w.Promotion.intent(w.target)
+	} else if landed, err := w.begin(ctx, tip.Hash); landed.Outcome != "" || err != nil {
+		return landed, err
+	}
+	return Landed{}, w.join(ctx, len(requests), start)
 }
 
 // blind reports whether a request can be made without a look at the branch:
 // nothing of it goes into the request, and if it comes to nothing, we look then.
 func (w *writer) blind() bool { return !w.begun && !w.found && !w.Exact && w.Published == nil }
 
-func deref(l *Landed) Landed {
-	if l == nil {
-		return Landed{}
-	}
-	return *l
-}
-
-// begin holds the promotion against the tip at which we start: it may have
-// nothing to do, or be impossible. The From that is found there is what later
-// tips are held against.
-func (w *writer) begin(ctx context.Context, tip git.Hash) (*Landed, error) {
-	if w.begun {
-		return nil, nil
+// begin fetches the tip, and others with it, and holds the promotion against it
+// when it is the first: there may be nothing to do, and then that is the answer.
+// The From that is found there is what later tips are held against.
+func (w *writer) begin(ctx context.Context, tip git.Hash, others ...git.Hash) (Landed, error) {
+	if err := w.target.Remote.FetchTips(ctx, w.repository, append(others, tip)...); err != nil || w.begun {
+		return Landed{}, err
 	}
 	tree := CommitTree(w.repository, tip)
 	applied, err := Begin(ctx, tree, w.Promotion.intent(w.target))
 	if err != nil {
-		return nil, err
+		return Landed{}, err
 	}
 	if applied.Outcome != Promoted {
-		return &Landed{Commit: tip, Outcome: applied.Outcome, Applied: []Applied{applied}}, nil
+		return Landed{Commit: tip, Outcome: applied.Outcome, Applied: []Applied{applied}}, nil
 	}
-	if !w.asked {
-		if err := w.checkPublished(ctx, tree, applied.Intent); err != nil {
-			return nil, err
-		}
-		w.asked = true
+	if err := w.checkPublished(ctx, tree, applied.Intent); err != nil {
+		return Landed{}, err
 	}
 	w.intent, w.begun = applied.Intent, true
-	return nil, nil
+	return Landed{}, nil
 }
 
 // ours are the requests that were made with our credential, oldest first.
@@ -195,16 +162,8 @@ func (w *writer) ours(refs []git.Ref) []git.Ref {
 	})
 }
 
-// joins reports whether a request can be left: our credential makes seals, and
-// the remote takes requests, and carries one out and deletes it in one step.
-// Otherwise everybody is alone.
-func (w *writer) joins() bool {
-	_, ok := w.target.Remote.Seal(nil)
-	return ok && w.atomic && !w.alone
-}
-
-// join leaves our request, by way of push, behind so many others.
-func (w *writer) join(ctx context.Context, ahead int, start time.Time, push func(ref string, to git.Hash) error) error {
+// join leaves our request behind so many others.
+func (w *writer) join(ctx context.Context, ahead int, start time.Time) error {
 	remote := w.target.Remote
 	now, _ := remote.Now()
 	id, _ := newID(remote, w.branch, now)
@@ -215,24 +174,25 @@ func (w *writer) join(ctx context.Context, ahead int, start time.Time, push func
 		return err
 	}
 	ref := git.Ref{Name: requestsOf(w.branch) + id, Hash: commit}
-	w.mine, w.before, w.front = &ref, w.tip, ""
-	if err := push(ref.Name, commit); errors.Is(err, git.ErrRefused) {
+	w.mine, w.front = &ref, ""
+	switch err := remote.Swap(ctx, w.repository, git.Update{Ref: ref.Name, Old: git.Zero, New: commit}); {
+	case errors.Is(err, git.ErrRefused):
 		slog.DebugContext(ctx, "the remote takes no requests", "ref", ref.Name, "reason", err)
 		w.mine, w.alone = nil, true
-		return errNotYet
-	} else if err != nil {
+	case err != nil:
 		return err
+	default:
+		w.wait(ahead, start)
 	}
-	w.wait(ahead, start)
 	return errNotYet
 }
 
-// look sees what became of our request. It answers with nothing when it is our
-// turn.
-func (w *writer) look(ctx context.Context, start time.Time) (*Landed, error) {
+// look sees what became of our request. An answer without an outcome says that
+// it is our turn.
+func (w *writer) look(ctx context.Context, start time.Time) (Landed, error) {
 	refs, err := w.target.Remote.Refs(ctx, w.branch, requestsOf(w.branch))
 	if err != nil {
-		return nil, err
+		return Landed{}, err
 	}
 	var tip git.Hash
 	for _, r := range refs {
@@ -243,17 +203,16 @@ func (w *writer) look(ctx context.Context, start time.Time) (*Landed, error) {
 	requests := w.ours(refs)
 	place := slices.Index(requests, *w.mine)
 	if place < 0 {
-		landed, err := w.find(ctx, tip)
-		return &landed, err
+		return w.find(ctx, tip)
 	}
 	if front := string(tip) + requests[0].Name; front != w.front {
 		w.front, w.frontSince = front, time.Now()
 	}
 	if place == 0 || time.Since(w.frontSince) > max(standstill, standstillTurns*time.Since(start)) {
-		return nil, nil
+		return Landed{}, nil
 	}
 	w.wait(place, start)
-	return nil, errNotYet
+	return Landed{}, errNotYet
 }
 
 // wait sets the time until we look again: the more requests are ahead, the
@@ -282,18 +241,31 @@ func (w *writer) find(ctx context.Context, tip git.Hash) (Landed, error) {
 	return Landed{}, errNotYet
 }
 
-// lead commits our promotion and every request, and pushes all of it at once.
+// lead commits our promotion and the requests, and pushes all of it at once.
 func (w *writer) lead(ctx context.Context, opening *git.Opening, requests []git.Ref) (Landed, error) {
+	if w.alone {
+		requests = nil
+	}
+	requests = requests[:min(len(requests), mostRequests)]
+	var others []git.Hash
+	for _, r := range requests {
+		others = append(others, r.Hash)
+	}
 	tip := opening.Tip().Hash
+	if landed, err := w.begin(ctx, tip, others...); landed.Outcome != "" || err != nil {
+		return landed, err
+	}
 	own, commit, err := w.commit(ctx, tip, w.intent, w.message(w.target), w.Author)
 	if err != nil {
 		return Landed{}, err
 	}
 	landed := Landed{Commit: commit, Outcome: own.Outcome, Applied: []Applied{own}}
 	var taken []git.Update
-	head := commit
+	head, mine := commit, w.mine
 	for _, ref := range requests {
-		if w.mine == nil || ref != *w.mine {
+		if w.mine != nil && ref == *w.mine {
+			mine = nil
+		} else {
 			next, ok, err := w.carryOut(ctx, head, ref)
 			if err != nil {
 				return Landed{}, err
@@ -319,7 +291,7 @@ func (w *writer) lead(ctx context.Context, opening *git.Opening, requests []git.
 	if err != nil {
 		return Landed{}, err
 	}
-	w.mine = nil
+	w.mine = mine
 	return landed, nil
 }
 
@@ -366,14 +338,8 @@ func (w *writer) takeBack(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackFor)
 	defer cancel()
-	err := w.target.Remote.Push(ctx, w.repository, git.Update{Ref: w.mine.Name, Old: w.mine.Hash, New: git.Zero})
+	err := w.target.Remote.Swap(ctx, w.repository, git.Update{Ref: w.mine.Name, Old: w.mine.Hash, New: git.Zero})
 	if err != nil {
 		slog.DebugContext(ctx, "a request stays behind", "ref", w.mine.Name, "reason", err)
 	}
-}
-
-func contention(branch string, remote *git.Remote, times int, patience time.Duration) error {
-	return fault.Retryable("PushContention",
-		fmt.Errorf("push %s to %s: the branch moved %d times in %s", branch, remote.URL(), times, patience),
-		"Others push to this branch all the time. Try again, or raise the timeout.")
 }

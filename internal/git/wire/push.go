@@ -52,19 +52,19 @@ func (c *Client) Push(ctx context.Context, wanted, known func(string) bool) (*Pu
 	return p, nil
 }
 
-// PushNew opens the conversation for refs that cannot be there yet: where the
-// server's capabilities are known, nobody needs to ask.
-func (c *Client) PushNew(ctx context.Context) (*Pushing, error) {
+// PushKnown opens the conversation for refs whose hashes the caller is sure of:
+// where the server's capabilities are known, nobody needs to ask it.
+func (c *Client) PushKnown(ctx context.Context, refs map[string]string) (*Pushing, error) {
 	c.mu.Lock()
 	caps := c.push
 	c.mu.Unlock()
 	if caps != nil {
 		if s := c.Transport.Resume(ctx, ReceivePack, 0); s != nil {
-			return &Pushing{session: s, caps: caps}, nil
+			return &Pushing{session: s, caps: caps, refs: refs}, nil
 		}
 	}
-	nothing := func(string) bool { return false }
-	return c.Push(ctx, nothing, nothing)
+	named := func(name string) bool { _, ok := refs[name]; return ok }
+	return c.Push(ctx, named, func(string) bool { return false })
 }
 
 // Ref is where the server has a ref that was wanted: its hash or 40 zeros.
