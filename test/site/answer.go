@@ -64,5 +64,5 @@ func (s *Site) Crash() string { return "every container of it ends at once" }
 
 // Crash says that nothing was executed that could crash.
 func (l *Local) Crash() string {
-	return "the nodes are simulated: its chart asks them to show the crash that a real node would have"
+	return "the nodes are simulated: this version's chart asks them to show the crash that a real node would have"
 }
