@@ -10,11 +10,14 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	pipelinev1beta1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1beta1"
+	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"knative.dev/pkg/apis"
@@ -69,6 +72,36 @@ func split(t *testing.T, path string, text []byte) [][]byte {
 		}
 		if len(bytes.TrimSpace(document)) > 0 {
 			all = append(all, document)
+		}
+	}
+}
+
+// TestScheduledPromotionIsRestricted: the CronJob is what Kubernetes knows, its
+// variables are those of the program, and a restricted namespace takes it.
+func TestScheduledPromotionIsRestricted(t *testing.T) {
+	text, err := os.ReadFile("../examples/site/waiting.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var job batchv1.CronJob
+	if err := yaml.UnmarshalStrict(text, &job); err != nil {
+		t.Fatal(err)
+	}
+	pod := job.Spec.JobTemplate.Spec.Template
+	container := pod.Spec.Containers[0]
+	if sc := pod.Spec.SecurityContext; sc == nil || sc.RunAsNonRoot == nil || !*sc.RunAsNonRoot || sc.SeccompProfile == nil || sc.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+		t.Errorf("the pod runs as %+v", sc)
+	}
+	if sc := container.SecurityContext; sc == nil || sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation || sc.Capabilities == nil || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+		t.Errorf("the container runs as %+v", sc)
+	}
+	action, err := os.ReadFile("../steps/promote/stepaction.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, env := range container.Env {
+		if env.Name != "TMPDIR" && !bytes.Contains(action, []byte("name: "+env.Name+",")) {
+			t.Errorf("the program does not read %s", env.Name)
 		}
 	}
 }

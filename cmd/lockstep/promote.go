@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -24,18 +25,28 @@ import (
 
 func promoteCommand() *cli.Command {
 	return &cli.Command{
-		Name:      "promote",
-		Usage:     "bring a version of an application into environments",
-		UsageText: "lockstep promote [APPLICATION] --version VERSION (--env NAME … | --all-auto | --all)",
+		Name:  "promote",
+		Usage: "bring a version of an application into environments",
+		UsageText: "lockstep promote [APPLICATION] --version VERSION (--env NAME … | --all-auto | --all)\n" +
+			"lockstep promote --from ENVIRONMENT [--to NAME …] [--application NAME …]\n" +
+			"lockstep promote --waiting [--env NAME …]",
 		Description: "Each environment's repository gets one commit. APPLICATION is the one whose chart is below charts/ of this folder when it is left out. " +
-			"A version that is asked for with --env is set also where the environment has a higher one; with --all and --all-auto that one stays.",
+			"A version that is asked for with --env is set also where the environment has a higher one; with --all and --all-auto that one stays.\n\n" +
+			"With --from, what that environment has verified last is promoted, all of it at once or the applications that are named; without --to, into those that are Auto and after it. " +
+			"A higher version stays unless --allow-downgrade is given.\n\n" +
+			"With --waiting, the gates of what waits are asked again.",
 		Flags: []cli.Flag{
-			&cli.StringFlag{Name: "app", Aliases: []string{"a"}, Usage: "`NAME` of the application, in the place of the argument"},
+			&cli.StringSliceFlag{Name: "app", Aliases: []string{"a", "application"}, Usage: "`NAME` of the application, in the place of the argument; with --from, may be given several times"},
 			&cli.StringFlag{Name: "version", Aliases: []string{"v"}, Usage: "`VERSION` to promote; without it, that of --version-file, or $VERSION"},
 			&cli.StringFlag{Name: "version-file", Usage: "`FILE` that holds the version"},
 			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"},
 			&cli.BoolFlag{Name: "all-auto", Usage: "every environment whose promotion is Auto"},
 			&cli.BoolFlag{Name: "all", Usage: "every environment but those whose promotion is Never"},
+			&cli.StringFlag{Name: "from", Usage: "`ENVIRONMENT` whose verified versions are promoted"},
+			&cli.StringSliceFlag{Name: "to", Usage: "`NAME` of an environment that they are promoted to; may be given several times"},
+			&cli.BoolFlag{Name: "waiting", Usage: "promote what waits and may go now"},
+			&cli.BoolFlag{Name: "allow-downgrade", Usage: "with --from: set a version also where the environment has a higher one"},
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 			&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
 			&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
@@ -54,13 +65,20 @@ func promoteCommand() *cli.Command {
 }
 
 func promoteAction(c *cli.Context) error {
-	everywhere, chosen, err := promotionOf(c)
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
+	defer cancel()
+	way, err := wayOf(c)
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
-	defer cancel()
-	results := everywhere.Promote(ctx, chosen)
+	everywhere, err := everywhereOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	results, err := way(ctx, c, everywhere)
+	if err != nil {
+		return err
+	}
 	if asJSON(c) {
 		err = printJSON(c.App.Writer, results)
 	} else {
@@ -69,48 +87,111 @@ func promoteAction(c *cli.Context) error {
 	return errors.Join(promotion.Err(results), err)
 }
 
-// promotionOf is what the command line asks for; nothing is written yet.
-func promotionOf(c *cli.Context) (promotion.Everywhere, []environment.Environment, error) {
+// way is one of the things that promote does.
+type way func(context.Context, *cli.Context, promotion.Everywhere) ([]promotion.Result, error)
+
+// wayOf finds out which one is asked for, and refuses flags of another.
+func wayOf(c *cli.Context) (way, error) {
+	ways := map[string]struct {
+		do     way
+		others []string // flags that mean nothing to it
+	}{
+		"version": {promoteVersion, []string{"to", "allow-downgrade"}},
+		"from":    {promoteFrom, []string{"version", "version-file", "env", "all", "all-auto", "alias"}},
+		"waiting": {promoteWaiting, []string{"version", "version-file", "to", "all", "all-auto", "alias", "app", "from", "allow-downgrade"}},
+	}
+	name := "version"
+	switch {
+	case c.Bool("waiting"):
+		name = "waiting"
+	case c.IsSet("from"):
+		name = "from"
+	}
+	for _, flag := range ways[name].others {
+		if c.IsSet(flag) {
+			return nil, fault.Usage("InvalidArguments", fmt.Errorf("--%s means nothing %s", flag, map[string]string{
+				"version": "without --from", "from": "with --from", "waiting": "with --waiting"}[name]), "lockstep promote --help")
+		}
+	}
+	return ways[name].do, nil
+}
+
+// everywhereOf is what all ways have in common.
+func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, error) {
 	none := promotion.Everywhere{}
-	application, err := applicationOf(c)
-	if err != nil {
-		return none, nil, err
-	}
-	version, err := versionOf(c)
-	if err != nil {
-		return none, nil, err
-	}
 	changelog, err := fileOf(c.String("add-changelog"))
 	if err != nil {
-		return none, nil, err
+		return none, err
 	}
 	open := func(url string) (*git.Remote, error) {
 		return git.NewRemote(url, git.Access{RetryFor: c.Duration("timeout")})
 	}
-	known, err := promotion.Environments(c.Context, c.String("environments"), defaultEnvironments, "", open)
+	known, err := promotion.Environments(ctx, c.String("environments"), defaultEnvironments, "", open)
 	if err != nil {
-		return none, nil, err
-	}
-	chosen, err := environmentsOf(c, known)
-	if err != nil {
-		return none, nil, err
+		return none, err
 	}
 	p := promotion.Promotion{
-		Application: application, Chart: edit.Selector{Name: application}, Version: version, Exact: c.IsSet("env"),
 		Changelog: changelog, BreakGlass: c.String("break-glass"), Patience: c.Duration("timeout"),
 		Author: author(), Committer: author(),
-	}
-	if alias := c.String("alias"); alias != "" {
-		p.Chart = edit.Selector{Alias: alias}
 	}
 	if !c.Bool("skip-chart-check") {
 		client, err := registry.New(registry.Access{DockerConfig: registry.FindDockerConfig("", "")})
 		if err != nil {
-			return none, nil, err
+			return none, err
 		}
 		p.Published = (&registry.Publications{Client: client, Patience: c.Duration("timeout")}).Await
 	}
-	return promotion.Everywhere{Promotion: p, Known: known, Open: open}, chosen, nil
+	return promotion.Everywhere{Promotion: p, Known: known, Open: open, DryRun: c.Bool("dry-run")}, nil
+}
+
+func promoteVersion(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere) ([]promotion.Result, error) {
+	application, err := applicationOf(c)
+	if err != nil {
+		return nil, err
+	}
+	version, err := versionOf(c)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := environmentsOf(c, everywhere.Known)
+	if err != nil {
+		return nil, err
+	}
+	everywhere.Application, everywhere.Version, everywhere.Exact = application, version, c.IsSet("env")
+	everywhere.Chart = edit.Selector{Name: application}
+	if alias := c.String("alias"); alias != "" {
+		everywhere.Chart = edit.Selector{Alias: alias}
+	}
+	return everywhere.Promote(ctx, chosen), nil
+}
+
+func promoteFrom(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere) ([]promotion.Result, error) {
+	from, err := everywhere.Known.Find(c.String("from"))
+	if err != nil {
+		return nil, err
+	}
+	chosen := everywhere.Known.Following(from.Name)
+	if c.IsSet("to") {
+		if chosen, err = everywhere.Known.Named(c.String("break-glass"), c.StringSlice("to")...); err != nil {
+			return nil, err
+		}
+	}
+	everywhere.Exact = c.Bool("allow-downgrade")
+	return everywhere.Follow(ctx, from, append(c.StringSlice("app"), c.Args().Slice()...), chosen)
+}
+
+func promoteWaiting(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere) ([]promotion.Result, error) {
+	if c.NArg() > 0 {
+		return nil, fault.Usage("InvalidArguments", fmt.Errorf("--waiting is about all applications, not only %q", c.Args().First()), "lockstep promote --help")
+	}
+	chosen := everywhere.Known.InOrder()
+	if c.IsSet("env") {
+		var err error
+		if chosen, err = everywhere.Known.Named(c.String("break-glass"), c.StringSlice("env")...); err != nil {
+			return nil, err
+		}
+	}
+	return everywhere.Reopen(ctx, chosen), nil
 }
 
 // author is whom git's variables name; without them, Lockstep.
@@ -122,11 +203,12 @@ func author() git.Signature {
 }
 
 func applicationOf(c *cli.Context) (string, error) {
-	if n := c.NArg(); n > 1 || n == 1 && c.IsSet("app") {
-		return "", fault.Usage("InvalidArguments", fmt.Errorf("promote takes one APPLICATION, not also %q", c.Args().Get(n-1)), "lockstep promote --help")
+	names := append(c.StringSlice("app"), c.Args().Slice()...)
+	if n := len(names); n > 1 {
+		return "", fault.Usage("InvalidArguments", fmt.Errorf("promote takes one APPLICATION, not also %q", names[n-1]), "lockstep promote --help")
 	}
-	if name := cmp.Or(c.Args().First(), c.String("app")); name != "" {
-		return name, nil
+	if len(names) == 1 && names[0] != "" {
+		return names[0], nil
 	}
 	charts, err := filepath.Glob("charts/*/Chart.yaml")
 	if err != nil || len(charts) != 1 {
@@ -185,10 +267,35 @@ func environmentsOf(c *cli.Context, known *environment.Environments) ([]environm
 }
 
 func printResults(out io.Writer, results []promotion.Result) error {
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ENVIRONMENT\tOUTCOME\tCOMMIT\t")
-	for _, r := range results {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", r.Environment, r.Outcome, r.Commit.Short(), r.Reason)
+	if len(results) == 0 {
+		_, err := fmt.Fprintln(out, "nothing to do")
+		return err
 	}
-	return w.Flush()
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	several := slices.ContainsFunc(results, func(r promotion.Result) bool { return r.Application != results[0].Application })
+	columns := func(environment, application, version, outcome, commit, reason string) {
+		if several {
+			environment += "\t" + application + "\t" + version
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", environment, outcome, commit, reason)
+	}
+	columns("ENVIRONMENT", "APPLICATION", "VERSION", "OUTCOME", "COMMIT", "")
+	for _, r := range results {
+		outcome := string(r.Outcome)
+		if r.DryRun {
+			outcome += " (dry run)"
+		}
+		columns(r.Environment, r.Application, r.Version, outcome, r.Commit.Short(), r.Reason)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, r := range results {
+		if r.Diff != "" {
+			if _, err := fmt.Fprintf(out, "\n# %s at %s\n%s", r.Environment, r.Commit.Short(), r.Diff); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }

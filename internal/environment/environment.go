@@ -86,14 +86,6 @@ func (e *Environments) byName(name string) *Environment {
 	return nil
 }
 
-// ByName finds an environment.
-func (e *Environments) ByName(name string) (Environment, bool) {
-	if env := e.byName(name); env != nil {
-		return *env, true
-	}
-	return Environment{}, false
-}
-
 func (e *Environments) names() []string {
 	names := make([]string, len(e.Environments))
 	for i, env := range e.Environments {

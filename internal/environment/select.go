@@ -20,16 +20,35 @@ func (e *Environments) AutoAndManual() []Environment {
 	return e.only(func(env Environment) bool { return env.Promotion != Never })
 }
 
+// After are the environments that are after the one of this name, in promotion
+// order.
+func (e *Environments) After(name string) []Environment {
+	return e.only(func(env Environment) bool { return slices.Contains(env.After, name) })
+}
+
+// Following are those of After that follow by themselves.
+func (e *Environments) Following(name string) []Environment {
+	return e.only(func(env Environment) bool { return env.Promotion == Auto && slices.Contains(env.After, name) })
+}
+
+// Find is the environment of this name. An unknown name is a usage fault.
+func (e *Environments) Find(name string) (Environment, error) {
+	if env := e.byName(name); env != nil {
+		return *env, nil
+	}
+	return Environment{}, fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s; %s", quoted(name), suggest(name, e.names())), "")
+}
+
 // Named are the environments of these names, in promotion order and each once.
 // An unknown name is a usage fault. An environment whose strategy is Never is
 // refused unless breakGlass says for people why it is promoted nevertheless;
 // the caller records that reason. Gates are not looked at: Decide does.
 func (e *Environments) Named(breakGlass string, names ...string) ([]Environment, error) {
 	for _, name := range names {
-		env := e.byName(name)
+		env, err := e.Find(name)
 		switch {
-		case env == nil:
-			return nil, fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s; %s", quoted(name), suggest(name, e.names())), "")
+		case err != nil:
+			return nil, err
 		case env.Promotion == Never && strings.TrimSpace(breakGlass) == "":
 			return nil, fault.Refused("PromotionRefused", fmt.Errorf("promote to %s: its strategy is Never", name),
 				"Where it must be, give the reason with --break-glass; it is recorded in the commit.")

@@ -102,6 +102,18 @@ func relevant(records []Record, environment string) []Record {
 	return found
 }
 
+// LastVerified is the record of what an environment verified last; false when
+// there is none.
+func LastVerified(records []Record, environment string) (Record, bool) {
+	found := relevant(records, environment)
+	for _, r := range slices.Backward(found) {
+		if r.State == Verified {
+			return r, true
+		}
+	}
+	return Record{}, false
+}
+
 func problem(r Record) string {
 	switch r.State {
 	case Failed:

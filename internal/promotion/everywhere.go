@@ -3,6 +3,8 @@ package promotion
 import (
 	"context"
 	"fmt"
+	"log/slog"
+	"slices"
 	"sync"
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
@@ -23,64 +25,129 @@ type Everywhere struct {
 	Known *environment.Environments
 	// Open reaches a repository.
 	Open func(url string) (*git.Remote, error)
+	// DryRun writes nothing: results say what would come of it, and show the
+	// difference.
+	DryRun bool
 	// Tell hears of each result as it comes, from several goroutines. It may be nil.
 	Tell func(Result)
 
-	// read has what the chosen environments are after, each read once and only
-	// when a gate asks.
+	// read has what each environment has deployed, read once and only when
+	// somebody asks.
 	read map[string]func() upstream
+	// heard is what came of that which waited, where somebody looked before.
+	heard []Result
 }
 
 // Promote promotes into the chosen environments.
 func (e Everywhere) Promote(ctx context.Context, chosen []environment.Environment) []Result {
-	e.read = map[string]func() upstream{}
-	for _, env := range chosen {
-		for _, name := range env.After {
-			e.read[name] = sync.OnceValue(func() upstream { return e.upstream(ctx, name) })
-		}
-	}
-	results := make([]Result, len(chosen))
+	return e.each(ctx, chosen, func(ctx context.Context, env environment.Environment, t Target) []Result {
+		return []Result{e.one(ctx, env, t)}
+	})
+}
+
+// each does the same in several environments at once, and tells of the results.
+func (e *Everywhere) each(ctx context.Context, chosen []environment.Environment, do func(context.Context, environment.Environment, Target) []Result) []Result {
+	e.prepare(ctx)
+	results := make([][]Result, len(chosen))
 	free := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
 	for i, env := range chosen {
 		all.Go(func() {
 			free <- struct{}{}
 			defer func() { <-free }()
-			results[i] = e.one(ctx, env)
-			if e.Tell != nil {
-				e.Tell(results[i])
+			results[i] = e.reach(ctx, env, do)
+			for _, r := range results[i] {
+				if e.Tell != nil {
+					e.Tell(r)
+				}
 			}
 		})
 	}
 	all.Wait()
-	return results
+	return slices.Concat(results...)
 }
 
-func (e Everywhere) one(ctx context.Context, env environment.Environment) Result {
-	r := Result{Environment: env.Name}
+func (e *Everywhere) prepare(ctx context.Context) {
+	if e.read != nil {
+		return
+	}
+	e.read = map[string]func() upstream{}
+	for _, env := range e.Known.Environments {
+		e.read[env.Name] = sync.OnceValue(func() upstream { return e.upstream(ctx, env) })
+	}
+}
+
+func (e *Everywhere) reach(ctx context.Context, env environment.Environment, do func(context.Context, environment.Environment, Target) []Result) []Result {
+	r := e.result(env.Name)
 	if env.Delivery != environment.ByCommit {
-		return r.failed(fault.Refused("DeliveryNotSupported", fmt.Errorf("%s takes promotions by %s, which is not done yet", env.Name, env.Delivery), ""))
+		return []Result{r.failed(fault.Refused("DeliveryNotSupported", fmt.Errorf("%s takes promotions by %s, which is not done yet", env.Name, env.Delivery), ""))}
 	}
 	remote, err := e.Open(env.Repository)
 	if err != nil {
-		return r.failed(err)
+		return []Result{r.failed(err)}
 	}
-	target := Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path}
-	decision, err := e.decide(ctx, env, target)
+	return do(ctx, env, Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path})
+}
+
+func (p Promotion) result(env string) Result {
+	return Result{Environment: env, Application: p.Application, Version: p.Version}
+}
+
+func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Target) Result {
+	r := e.result(env.Name)
+	decision, err := e.decide(ctx, env, t, e.Promotion)
+	switch {
+	case err != nil:
+		return r.failed(err)
+	case !decision.Open():
+		return e.hold(ctx, t, e.Promotion, decision)
+	case e.DryRun:
+		return e.preview(ctx, t, r)
+	}
+	landed, err := e.Into(ctx, t)
 	if err != nil {
 		return r.failed(err)
 	}
-	if !decision.Open() {
-		r.Outcome, r.Reason = Waiting, decision.Reason()
-		if err := e.Wait(ctx, target, decision); err != nil {
-			return r.failed(err)
+	if e.Exact {
+		// Whoever asks for a version by name does not want the one that was asked for before.
+		if err := e.withdraw(ctx, t); err != nil {
+			slog.WarnContext(ctx, "what waited for this environment before stays", "ref", e.waitingRef(t), "error", err)
 		}
-		return r
-	}
-	landed, err := e.Into(ctx, target)
-	if err != nil {
-		return r.failed(err)
 	}
 	r.Outcome, r.Commit = landed.Outcome, landed.Commit
+	return r
+}
+
+// hold leaves a promotion whose gates are closed in the environment's repository.
+func (e *Everywhere) hold(ctx context.Context, t Target, p Promotion, d environment.Decision) Result {
+	r := p.result(t.Environment)
+	r.Outcome, r.Reason, r.DryRun = Waiting, d.Reason(), e.DryRun
+	if e.DryRun {
+		return r
+	}
+	if err := p.Wait(ctx, t, d); err != nil {
+		return r.failed(err)
+	}
+	return r
+}
+
+// preview says what Into would do.
+func (e *Everywhere) preview(ctx context.Context, t Target, r Result) Result {
+	d, err := t.fetch(ctx)
+	if err != nil {
+		return r.failed(err)
+	}
+	i := e.intent(t)
+	if i.From, err = currentValue(d.tree(), i); err != nil {
+		return r.failed(err)
+	}
+	if err := e.checkPublished(ctx, d.tree(), i); err != nil {
+		return r.failed(err)
+	}
+	landed, err := d.land(ctx, e, e.message(t), i)
+	if err != nil {
+		return r.failed(err)
+	}
+	r.Outcome, r.Commit, r.DryRun, r.Diff = landed.Outcome, landed.Commit, true, landed.diff
 	return r
 }

@@ -1,29 +1,29 @@
 package promotion
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
-	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
 // upstream is what is known of an environment that others are after.
 type upstream struct {
 	records []environment.Record
-	now     time.Time // by its server
-	err     error
+	// dependencies of its chart say by which name its records know a chart.
+	dependencies func() []edit.Dependency
+	now          time.Time // by its server
+	err          error
 }
 
 // decide asks the environment's gates, with the records of those it is after
 // and a server's time.
-func (e Everywhere) decide(ctx context.Context, env environment.Environment, t Target) (environment.Decision, error) {
-	// Records name an application by its alias.
-	application := cmp.Or(e.Chart.Alias, e.Chart.Name)
+func (e *Everywhere) decide(ctx context.Context, env environment.Environment, t Target, p Promotion) (environment.Decision, error) {
 	known := map[string]environment.Upstream{}
 	var now time.Time
 	for _, name := range env.After {
@@ -31,7 +31,7 @@ func (e Everywhere) decide(ctx context.Context, env environment.Environment, t T
 		if up.err != nil {
 			return environment.Decision{}, fmt.Errorf("read the deployment records of %s: %w", name, up.err)
 		}
-		known[name], now = environment.Upstream{Application: application, Records: up.records}, up.now
+		known[name], now = environment.Upstream{Application: up.nameOf(p), Records: up.records}, up.now
 	}
 	if len(env.After) == 0 && len(env.Windows) > 0 {
 		// Nothing else has been asked yet, so nothing has told the time.
@@ -40,15 +40,11 @@ func (e Everywhere) decide(ctx context.Context, env environment.Environment, t T
 		}
 		now = told(ctx, t.Remote)
 	}
-	return env.Decide(environment.Promotion{Application: application, Version: e.Version}, known, now), nil
+	return env.Decide(environment.Promotion{Application: p.there(), Version: p.Version}, known, now), nil
 }
 
 // upstream reads what another environment has deployed.
-func (e Everywhere) upstream(ctx context.Context, name string) upstream {
-	env, ok := e.Known.ByName(name)
-	if !ok {
-		return upstream{err: fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s", name), "")}
-	}
+func (e *Everywhere) upstream(ctx context.Context, env environment.Environment) upstream {
 	remote, err := e.Open(env.Repository)
 	if err != nil {
 		return upstream{err: err}
@@ -58,14 +54,33 @@ func (e Everywhere) upstream(ctx context.Context, name string) upstream {
 		return upstream{err: err}
 	}
 	up := upstream{now: told(ctx, remote)}
+	up.dependencies = sync.OnceValue(func() []edit.Dependency {
+		d, err := Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path}.fetch(ctx)
+		if err != nil {
+			return nil // its records have been read: they decide
+		}
+		dependencies, _ := d.dependencies()
+		return dependencies
+	})
 	for commit, note := range notes {
 		found, warnings := environment.ParseRecords(string(commit), note)
 		for _, w := range warnings {
-			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", name, "error", w)
+			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", env.Name, "error", w)
 		}
 		up.records = append(up.records, found...)
 	}
 	return up
+}
+
+// nameOf is the application's name in the environment's records: its alias
+// there, which whoever promotes a chart by its own name need not know.
+func (up upstream) nameOf(p Promotion) string {
+	if p.Chart.Alias == "" && len(up.records) > 0 {
+		if entry, _, err := edit.Choose(up.dependencies(), p.Chart); err == nil {
+			return entry.EffectiveName()
+		}
+	}
+	return p.there()
 }
 
 // told is the server's time; a clock that differs is worth a word.

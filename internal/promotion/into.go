@@ -20,6 +20,8 @@ type Promotion struct {
 	Version string // a semantic version
 	// Exact: somebody asked for exactly this version, even a lower one.
 	Exact bool
+	// from is what an Exact one that waited shall replace; "": what stands there.
+	from string
 
 	Changelog  string // subjects of the application's commits, one a line
 	Source     string // repository@commit that the version was built from, or ""

@@ -68,6 +68,18 @@ func contention(branch string, remote *git.Remote, times int, patience time.Dura
 
 // attempt makes the commit on tip and pushes it.
 func (l Landing) attempt(ctx context.Context, tip git.Hash) (Landed, error) {
+	landed, err := l.draft(ctx, tip)
+	if err != nil || landed.Commit == tip {
+		return landed, err
+	}
+	if err := l.Remote.Push(ctx, l.Repository, git.Update{Ref: l.Branch, Old: tip, New: landed.Commit}); err != nil {
+		return Landed{}, err
+	}
+	return landed, nil
+}
+
+// draft makes the commit on tip. Where nothing is to be done, it is the tip.
+func (l Landing) draft(ctx context.Context, tip git.Hash) (Landed, error) {
 	applied, files, err := l.Change.replay(ctx, l.Repository, tip)
 	if err != nil {
 		return Landed{}, err
@@ -78,10 +90,6 @@ func (l Landing) attempt(ctx context.Context, tip git.Hash) (Landed, error) {
 	}
 	if commit == tip {
 		return Landed{Commit: tip, Outcome: nothingDone(applied), Applied: applied}, nil
-	}
-	update := git.Update{Ref: l.Branch, Old: tip, New: commit}
-	if err := l.Remote.Push(ctx, l.Repository, update); err != nil {
-		return Landed{}, err
 	}
 	return Landed{Commit: commit, Outcome: Promoted, Applied: applied}, nil
 }

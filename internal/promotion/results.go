@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
@@ -12,10 +14,14 @@ import (
 // Result is what came of a promotion in one environment.
 type Result struct {
 	Environment string
+	Application string // "" when it is about the environment as a whole
+	Version     string
 	Outcome     Outcome
 	Commit      git.Hash // ours, or the tip at which nothing was left to do; "" where none was found
 	Reason      string   // why it waits
 	Err         error    // of Refused and Failed
+	DryRun      bool     // nothing was written: it is what would come of it
+	Diff        string   // of a dry run, as git diff prints it
 }
 
 // MarshalJSON is what programs print of it.
@@ -26,15 +32,19 @@ func (r Result) MarshalJSON() ([]byte, error) {
 	}
 	return json.Marshal(struct {
 		Environment string   `json:"environment"`
+		Application string   `json:"application,omitempty"`
+		Version     string   `json:"version,omitempty"`
 		Outcome     Outcome  `json:"outcome"`
 		Commit      git.Hash `json:"commit,omitempty"`
 		Reason      string   `json:"reason,omitempty"`
 		Error       string   `json:"error,omitempty"`
-	}{r.Environment, r.Outcome, r.Commit, r.Reason, message})
+		DryRun      bool     `json:"dryRun,omitempty"`
+		Diff        string   `json:"diff,omitempty"`
+	}{r.Environment, r.Application, r.Version, r.Outcome, r.Commit, r.Reason, message, r.DryRun, r.Diff})
 }
 
 func (r Result) failed(err error) Result {
-	r.Outcome, r.Err = Failed, err
+	r.Outcome, r.Err, r.Reason = Failed, err, ""
 	if fault.Of(err).Kind == fault.KindRefused {
 		r.Outcome = Refused
 	}
@@ -70,31 +80,52 @@ func Err(results []Result) error {
 	return &fault.Error{Kind: kind, Reason: first.Reason, Hint: first.Hint, Err: errors.Join(errs...)}
 }
 
-// mostShown is how many environments Outcomes names, which is as much as a
-// step's results have room for.
-const mostShown = 8
+// Bounds of what Outcomes names one by one: a step's results have room for
+// 1,000 bytes together.
+const (
+	mostShown      = 8
+	mostShownBytes = 800
+)
 
 // Outcomes is the result of the same name: a JSON list of {environment, outcome,
-// commit}, with 12 digits of the commit, for at most eight environments. Of more
-// there is {outcome: count} for the rest at its end.
+// commit}, with 12 digits of the commit, for at most eight results. Of more
+// there is {outcome: count} for the rest at its end. Where the results are of
+// several applications, each is named. It is "" when there are none: Tekton takes
+// an empty list for a result of type array, and fails the run.
 func Outcomes(results []Result) string {
-	list := []map[string]any{}
-	for _, r := range results[:min(len(results), mostShown)] {
-		entry := map[string]any{"environment": r.Environment, "outcome": r.Outcome}
-		if r.Commit != "" {
-			entry["commit"] = r.Commit.Short()
-		}
-		list = append(list, entry)
+	if len(results) == 0 {
+		return ""
 	}
-	if len(results) > mostShown {
-		rest := map[string]any{}
-		for _, r := range results[mostShown:] {
-			n, _ := rest[string(r.Outcome)].(int)
-			rest[string(r.Outcome)] = n + 1
+	several := slices.ContainsFunc(results, func(r Result) bool { return r.Application != results[0].Application })
+	var shown []string
+	rest, size := map[Outcome]int{}, 0
+	for _, r := range results {
+		entry := entryOf(r, several)
+		if size += len(entry); len(shown) == mostShown || size > mostShownBytes {
+			rest[r.Outcome]++
+			continue
 		}
-		list = append(list, rest)
+		shown = append(shown, entry)
 	}
-	text, err := json.Marshal(list)
+	if len(rest) > 0 {
+		shown = append(shown, marshal(rest))
+	}
+	return "[" + strings.Join(shown, ",") + "]"
+}
+
+func entryOf(r Result, several bool) string {
+	entry := map[string]any{"environment": r.Environment, "outcome": r.Outcome}
+	if several && r.Application != "" {
+		entry["application"] = r.Application
+	}
+	if r.Commit != "" {
+		entry["commit"] = r.Commit.Short()
+	}
+	return marshal(entry)
+}
+
+func marshal(value any) string {
+	text, err := json.Marshal(value)
 	if err != nil {
 		panic(err) // texts and numbers only
 	}

@@ -1,6 +1,7 @@
 package promotion
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
@@ -23,28 +25,73 @@ type waiting struct {
 	Alias       string               `json:"alias,omitempty"`
 	Repository  string               `json:"repository,omitempty"`
 	Version     string               `json:"version"`
+	Exact       bool                 `json:"exact,omitempty"`
+	From        string               `json:"from,omitempty"` // of an Exact one: what stood there when it was asked for
+	BreakGlass  string               `json:"breakGlass,omitempty"`
+	Changelog   string               `json:"changelog,omitempty"`
 	Source      string               `json:"source,omitempty"`
 	Run         string               `json:"run,omitempty"`
 	Closed      []environment.Closed `json:"closed"`
 }
 
-func waitingRef(environment, application string) string {
-	return "refs/lockstep/waiting/" + environment + "/" + application
+// waitingPrefix is where the promotions of an environment wait.
+func waitingPrefix(environment string) string { return "refs/lockstep/waiting/" + environment + "/" }
+
+// waitingRef is where a promotion waits, by the name that the environment has
+// for the application.
+func (p Promotion) waitingRef(t Target) string { return waitingPrefix(t.Environment) + p.there() }
+
+// there is the application's name in environments and records: its alias, where
+// it has one.
+func (p Promotion) there() string { return cmp.Or(p.Chart.Alias, p.Chart.Name) }
+
+// opened is the promotion again, as it was asked for.
+func (w waiting) opened(p Promotion) Promotion {
+	p.Application, p.Version, p.Exact, p.from = w.Application, w.Version, w.Exact, w.From
+	p.Chart = edit.Selector{Name: w.Name, Alias: w.Alias, Repository: w.Repository}
+	p.BreakGlass, p.Changelog, p.Source, p.Run = w.BreakGlass, w.Changelog, w.Source, w.Run
+	return p
 }
 
 // Wait keeps the promotion in the environment's repository until its gates
 // open. A newer version takes the place of an older one, and never the other
 // way round, unless somebody asked for exactly that one.
 func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) error {
-	text, err := json.MarshalIndent(waiting{
+	w := waiting{
 		Application: p.Application, Name: p.Chart.Name, Alias: p.Chart.Alias, Repository: p.Chart.Repository, Version: p.Version,
-		Source: p.Source, Run: p.Run, Closed: d.Closed,
-	}, "", "  ")
+		Exact: p.Exact, From: p.from, BreakGlass: p.BreakGlass, Changelog: p.Changelog, Source: p.Source, Run: p.Run, Closed: d.Closed,
+	}
+	if p.Exact && p.from == "" {
+		from, err := p.current(ctx, t)
+		if err != nil {
+			return err
+		}
+		w.From = from
+	}
+	text, err := json.MarshalIndent(w, "", "  ")
 	if err != nil {
 		return err
 	}
+	return again(ctx, func() error { return p.keep(ctx, t, append(text, '\n')) })
+}
+
+// current is the value that the branch has now.
+func (p Promotion) current(ctx context.Context, t Target) (string, error) {
+	tip, err := t.Remote.Tip(ctx, t.Branch)
+	if err != nil {
+		return "", err
+	}
+	scratch := git.NewMemory()
+	if err := t.Remote.FetchTips(ctx, scratch, tip.Hash); err != nil {
+		return "", err
+	}
+	return currentValue(CommitTree(scratch, tip.Hash), p.intent(t))
+}
+
+// again repeats what others were faster at.
+func again(ctx context.Context, do func() error) error {
 	for attempt := 1; ; attempt++ {
-		err := p.keep(ctx, t, append(text, '\n'))
+		err := do()
 		if !errors.Is(err, git.ErrMoved) {
 			return err
 		}
@@ -55,7 +102,7 @@ func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) e
 }
 
 func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
-	ref, scratch := waitingRef(t.Environment, p.Application), git.NewMemory()
+	ref, scratch := p.waitingRef(t), git.NewMemory()
 	old, err := t.Remote.Refs(ctx, ref)
 	if err != nil {
 		return err
@@ -94,4 +141,29 @@ func readWaiting(r *git.Repository, commit git.Hash) (waiting, error) {
 		return w, err
 	}
 	return w, json.Unmarshal(text, &w)
+}
+
+// withdraw takes back what waits: it was carried out, or somebody asked for
+// something else since.
+func (p Promotion) withdraw(ctx context.Context, t Target) error {
+	ref := p.waitingRef(t)
+	refs, err := t.Remote.Refs(ctx, ref)
+	if err != nil {
+		return err
+	}
+	for _, r := range refs {
+		if r.Name == ref {
+			return drop(ctx, t.Remote, r)
+		}
+	}
+	return nil
+}
+
+// drop deletes a ref that says what it said when it was seen.
+func drop(ctx context.Context, remote *git.Remote, seen git.Ref) error {
+	err := remote.Swap(ctx, git.NewMemory(), git.Update{Ref: seen.Name, Old: seen.Hash, New: git.Zero})
+	if errors.Is(err, git.ErrMoved) {
+		return nil // somebody took it, or put another one in its place
+	}
+	return err
 }

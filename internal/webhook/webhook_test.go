@@ -30,7 +30,7 @@ var values = map[string]string{
 	"APPLICATIONS_NAMESPACE": "apps", "APPLICATION": "user-service", "REPOSITORY": "acme/user-service", "BRANCH": "main",
 	"TEST_IMAGE": "golang:1.26", "IMAGE_BASE": "scratch", "IMAGE_REPOSITORY": "127.0.0.1:5000/acme/user-service",
 	"CHART_REPOSITORY": "oci://127.0.0.1:5000/charts", "INSECURE_REGISTRIES": "127.0.0.1:5000",
-	"ENVIRONMENT": "staging", "ENVIRONMENT_URL": "http://127.0.0.1/git/acme/environment-staging.git", "NAMESPACE": "acme-staging",
+	"ENVIRONMENT": "staging", "ENVIRONMENTS": "http://127.0.0.1/git/acme/environments.git", "NAMESPACE": "acme-staging",
 }
 
 // source reads a file of this repository with the values of a site filled in.

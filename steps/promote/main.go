@@ -18,12 +18,14 @@ import (
 )
 
 type config struct {
-	Application     string        `param:"application" required:"true" desc:"Name of the application, for trailers and, without name and alias, of its chart. Example: user-service"`
-	Version         string        `param:"version" required:"true" desc:"Version to promote: a semantic version. Example: 2.3.119"`
-	Environments    string        `param:"environments" required:"true" desc:"Where environments.yaml is: a file, or the URL of a Git repository. Example: https://git.example.com/acme/environments"`
+	Application     string        `param:"application" desc:"Name of the application, for trailers and, without name and alias, of its chart. Required, but with waiting and from; with from, the only one that is promoted, as the environments name it. Example: user-service"`
+	Version         string        `param:"version" desc:"Version to promote: a semantic version. Required, but with waiting and from. Example: 2.3.119"`
+	Waiting         bool          `param:"waiting" desc:"Whether to ask the gates of what waits again, and to promote what may go now, in the place of a version."`
+	From            string        `param:"from" desc:"Environment whose verified versions are promoted, in the place of one version. Example: staging"`
+	Environments    string        `param:"environments" desc:"Where environments.yaml is: a file, or the URL of a Git repository. Required, but with from: where it is empty, nothing follows. Example: https://git.example.com/acme/environments"`
 	File            string        `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
 	Revision        string        `param:"environments-revision" desc:"Branch or tag of that repository. Empty: its default branch."`
-	Only            []string      `param:"environment" desc:"Environments to promote into, one name per line. Empty: every one whose promotion is Auto."`
+	Only            []string      `param:"environment" desc:"Environments to promote into, one name per line. Empty: every one whose promotion is Auto; with waiting, every one; with from, those that are after it and Auto, and what waits there."`
 	Name            string        `param:"name" desc:"Name of the application's chart. Empty: the application's, unless alias is given."`
 	Alias           string        `param:"alias" desc:"Alias of the chart in the environments, where several have one name. Example: user"`
 	ChartRepository string        `param:"chart-repository" desc:"Repository of the chart as the environments have it, where name and alias do not say which."`
@@ -42,7 +44,7 @@ type config struct {
 	git.Login
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
 
-	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}; of more than eight environments, the counts of the rest come last. Outcomes: promoted, unchanged, superseded, waiting, refused, failed."`
+	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, refused, failed."`
 }
 
 func main() {
@@ -52,31 +54,94 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	if err := edit.CheckVersion(c.Version); err != nil {
+	if err := c.check(); err != nil {
 		return err
+	}
+	if c.Environments == "" {
+		slog.InfoContext(ctx, "nothing follows: environments is not given", "from", c.From)
+		return nil
 	}
 	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, c.open)
 	if err != nil {
 		return err
 	}
-	chosen := known.Auto()
-	if len(c.Only) > 0 {
-		if chosen, err = known.Named(c.BreakGlass, c.Only...); err != nil {
-			return err
-		}
-	}
-	everywhere, err := c.everywhere(known)
+	results, err := c.promote(ctx, known)
 	if err != nil {
 		return err
 	}
-	everywhere.Tell = func(r promotion.Result) { c.say(ctx, r) }
-	results := everywhere.Promote(ctx, chosen)
 	c.Outcomes = promotion.Outcomes(results)
 	err = promotion.Err(results)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Retryable("Timeout", err, "What was promoted stays. Try again, or raise timeout.")
 	}
 	return err
+}
+
+// check refuses parameters that do not say together what is to be promoted.
+func (c *config) check() error {
+	ways := 0
+	for _, way := range []bool{c.Waiting, c.From != "", c.Version != ""} {
+		if way {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		return fault.Usage("InvalidParameter", errors.New("give one of version, from and waiting"), "")
+	case c.Version == "" && c.From == "" && c.Application != "":
+		return fault.Usage("InvalidParameter", errors.New("waiting is about all applications: leave application out"), "")
+	case c.Version != "" && c.Application == "":
+		return fault.Usage("InvalidParameter", errors.New("parameter application is required with version"), "")
+	case c.Environments == "" && c.From == "":
+		return fault.Usage("InvalidParameter", errors.New("parameter environments is required"), "Give a file, or the URL of a Git repository.")
+	case c.Version == "":
+		return nil
+	}
+	return edit.CheckVersion(c.Version)
+}
+
+func (c *config) promote(ctx context.Context, known *environment.Environments) ([]promotion.Result, error) {
+	everywhere, err := c.everywhere(known)
+	if err != nil {
+		return nil, err
+	}
+	everywhere.Tell = func(r promotion.Result) { c.say(ctx, r) }
+	var chosen []environment.Environment
+	if len(c.Only) > 0 {
+		if chosen, err = known.Named(c.BreakGlass, c.Only...); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case c.Waiting && chosen == nil:
+		return everywhere.Reopen(ctx, known.InOrder()), nil
+	case c.Waiting:
+		return everywhere.Reopen(ctx, chosen), nil
+	case c.From != "":
+		return c.follow(ctx, everywhere, chosen)
+	case chosen == nil:
+		chosen = known.Auto()
+	}
+	return everywhere.Promote(ctx, chosen), nil
+}
+
+// follow promotes what another environment has verified.
+func (c *config) follow(ctx context.Context, everywhere promotion.Everywhere, chosen []environment.Environment) ([]promotion.Result, error) {
+	from, err := everywhere.Known.Find(c.From)
+	if err != nil {
+		return nil, err
+	}
+	if chosen == nil && c.Application == "" {
+		return everywhere.Onward(ctx, from)
+	}
+	var applications []string
+	if c.Application != "" {
+		applications = []string{c.Application}
+	}
+	if chosen == nil {
+		chosen = everywhere.Known.Following(c.From)
+	}
+	return everywhere.Follow(ctx, from, applications, chosen)
 }
 
 func (c *config) open(url string) (*git.Remote, error) {
@@ -106,7 +171,10 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 }
 
 func (c *config) say(ctx context.Context, r promotion.Result) {
-	details := []any{"environment", r.Environment, "application", c.Application, "version", c.Version}
+	details := []any{"environment", r.Environment}
+	if r.Application != "" {
+		details = append(details, "application", r.Application, "version", r.Version)
+	}
 	switch {
 	case r.Err != nil:
 		slog.ErrorContext(ctx, string(r.Outcome), append(details, "error", r.Err)...)

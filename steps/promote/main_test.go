@@ -33,14 +33,18 @@ func TestSessions(t *testing.T) {
 }
 
 // record says that an environment verified a version, as the program record
-// does: record <file with the commit> <environment> <version>
+// does: record <file with the commit> <environment> <version> [application]
 func record(ts *testscript.TestScript, _ bool, args []string) {
 	commit := strings.TrimSpace(ts.ReadFile(args[0]))
+	application := "user-service"
+	if len(args) > 3 {
+		application = args[3]
+	}
 	note, err := json.Marshal(environment.Record{
 		State: environment.Verified, Environment: args[1], Commit: commit, Run: "acme/1", Revision: 1,
 		Started: time.Now().Add(-time.Minute), Finished: time.Now(),
-		Applications: []environment.Application{{Name: "user-service", Version: args[2]}},
+		Applications: []environment.Application{{Name: application, Version: args[2]}},
 	})
 	ts.Check(err)
-	ts.Check(ts.Exec("git", "-C", ts.Getenv("REPOSITORIES")+"/"+args[1]+".git", "notes", "--ref=lockstep", "add", "-m", string(note), commit))
+	ts.Check(ts.Exec("git", "-C", ts.Getenv("REPOSITORIES")+"/"+args[1]+".git", "notes", "--ref=lockstep", "append", "-m", string(note), commit))
 }

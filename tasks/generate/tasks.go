@@ -26,7 +26,7 @@ func gitAccess(more map[string]string) map[string]string {
 
 // tasks lists every Task: those of several steps, and each program alone.
 func tasks(contracts map[string]step.Contract) []task {
-	list := []task{build(), updateEnvironment(), deploy()}
+	list := []task{build(), updateEnvironment(), deploy(), conclude()}
 	for _, name := range slices.Sorted(maps.Keys(contracts)) {
 		list = append(list, alone(contracts[name]))
 	}
@@ -201,6 +201,31 @@ func deploy() task {
 				with:       map[string]string{"deployment": "$(steps.helm-apply.results.outcome)", "insecure": "$(params.insecure-registries)"},
 				workspaces: map[string]string{"source": repository, "dockerconfig": "dockerconfig", "ssl-ca-directory": "ssl-ca-directory"},
 				resultsAs:  map[string]string{"outcome": "verification"},
+			},
+		},
+	}
+}
+
+// conclude is what follows a deployment, however it ended.
+func conclude() task {
+	return task{
+		name: "conclude", title: "Conclude", tags: "gitops,deployment,promotion",
+		about: "Records a deployment and ends its lease; then promotes what the environment has verified into those that are after it.",
+		params: []param{
+			{"environment", required, "Name of the environment. Example: staging"},
+			{"environments", "", "Where environments.yaml is: the URL of a Git repository. Empty: nothing follows. Example: https://git.example.com/acme/environments"},
+			{"insecure-registries", "", "Registries that are reached over plain HTTP, one host:port per line. Example: registry.local:5000"},
+		},
+		workspaces: []workspace{basicAuth, sshDirectory, sslCA, dockerConfig},
+		steps: []use{
+			{
+				program: "record", expose: []string{"url", "environment", "release", "namespace", "run", "status"},
+				workspaces: gitAccess(nil), results: []string{"record"},
+			},
+			{
+				program: "promote", expose: []string{"environments", "environments-file", "environments-revision", "run"},
+				with:       map[string]string{"from": "$(params.environment)", "insecure": "$(params.insecure-registries)"},
+				workspaces: gitAccess(map[string]string{"dockerconfig": "dockerconfig"}), results: []string{"outcomes"},
 			},
 		},
 	}

@@ -132,8 +132,12 @@ func (s *story) pushAndFollow(ctx context.Context, message string, change func(*
 	if err := s.mustSucceed(ctx, build); err != nil {
 		return build, deploy, err
 	}
-	s.tell("user-service %s is published and committed to staging as %.12s", build.Result("version"), build.Result("environment-commit"))
-	deploy, err = s.follow(ctx, s.Staging().RunNamespace(), build.Result("environment-commit"))
+	promoted, err := build.Promoted(s.Staging())
+	if err != nil {
+		return build, deploy, err
+	}
+	s.tell("user-service %s is published and promoted to staging as %.12s", build.Result("version"), promoted)
+	deploy, err = s.follow(ctx, s.Staging().RunNamespace(), promoted)
 	return build, deploy, err
 }
 
@@ -209,7 +213,7 @@ func (s *story) promote(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.tell("the Task update-environment committed user-service %s to production as %.12s", s.version, commit)
+	s.tell("user-service %s is promoted to production as %.12s", s.version, commit)
 	r, err := s.follow(ctx, s.Production().RunNamespace(), commit)
 	if err != nil {
 		return err

@@ -46,7 +46,11 @@ func TestPushIsServedInStaging(t *testing.T) {
 	c := clone(t, ctx, "user-service")
 	commit, token := pushAnswer(t, ctx, c)
 	build := finish(t, ctx, shared.Applications, commit, true)
-	deploy := finish(t, ctx, shared.Staging().RunNamespace(), build.Result("environment-commit"), true)
+	promoted, err := build.Promoted(shared.Staging())
+	if err != nil {
+		t.Fatal(err)
+	}
+	deploy := finish(t, ctx, shared.Staging().RunNamespace(), promoted, true)
 	got, err := shared.Answer(ctx, shared.Staging(), "user")
 	if err != nil || !strings.Contains(got, token) {
 		t.Fatalf("staging answers %q, %v; want %s", got, err, token)
@@ -65,7 +69,7 @@ func TestPushIsServedInStaging(t *testing.T) {
 	if err != nil || !strings.Contains(tag, commit) {
 		t.Errorf("tag v%s is not on %s: %q %v", build.Result("version"), commit, tag, err)
 	}
-	note := environmentNote(t, ctx, build.Result("environment-commit"))
+	note := environmentNote(t, ctx, promoted)
 	if !strings.Contains(note, `"state":"verified"`) {
 		t.Errorf("deployment record of run %s: %q", deploy.Name, note)
 	}

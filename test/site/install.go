@@ -22,6 +22,7 @@ func (s *Site) Install(ctx context.Context) error {
 		{"apply namespaces, rights, tasks, pipelines and triggers", s.applyAll},
 		{"create the repositories in Gitea", s.createRepositories},
 		{"publish the services' first versions", s.seedApplications},
+		{"say which environments there are", s.pushEnvironmentsFile},
 		{"connect the webhooks", s.connectWebhooks},
 		{"push the environments' first commits", s.pushEnvironments},
 	})

@@ -48,6 +48,7 @@ func (l *Local) Install(ctx context.Context) error {
 		{"start Git, a registry and a control plane with simulated nodes", l.up},
 		{"apply namespaces, tasks, pipelines, triggers and secrets", l.applyAll},
 		{"publish the services' first versions", l.seedApplications},
+		{"say which environments there are", l.pushEnvironmentsFile},
 		{"connect the webhooks", l.connect},
 		{"push the environments' first commits", l.pushEnvironments},
 	})
@@ -118,7 +119,7 @@ func (l *Local) applyAll(ctx context.Context) error {
 		return err
 	}
 	apps := append([]string{secrets, "pipelines/triggers/application.yaml", "pipelines/application/application.yaml",
-		"tasks/build/build.yaml", "tasks/update-environment/update-environment.yaml"}, shared...)
+		"tasks/build/build.yaml", "tasks/promote/promote.yaml"}, shared...)
 	for _, application := range applications {
 		file, err := l.trigger("application.yaml", l.applicationValues(application, "go"))
 		if err != nil {
@@ -135,7 +136,7 @@ func (l *Local) applyAll(ctx context.Context) error {
 			return err
 		}
 		files := append([]string{file, secrets, "pipelines/triggers/environment.yaml", "pipelines/environment/environment.yaml",
-			"tasks/deploy/deploy.yaml", "tasks/record/record.yaml"}, shared...)
+			"tasks/deploy/deploy.yaml", "tasks/conclude/conclude.yaml"}, shared...)
 		if err := l.apply(ctx, e.RunNamespace(), files); err != nil {
 			return err
 		}
@@ -204,6 +205,13 @@ func (l *Local) seedApplications(ctx context.Context) error {
 		}
 	}
 	return l.team.seedApplications(ctx)
+}
+
+func (l *Local) pushEnvironmentsFile(ctx context.Context) error {
+	if _, err := l.Lockstep(ctx, "local", "create", l.Owner+"/"+environmentsRepository); err != nil {
+		return err
+	}
+	return l.team.pushEnvironmentsFile(ctx)
 }
 
 // connect comes after the first versions, or their push would start a run.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -73,20 +72,15 @@ func (l *Local) Logs(ctx context.Context, r Run) string {
 	return out
 }
 
-// Promote commits a version of an application into an environment with the Task
-// update-environment, as somebody would by hand, and returns the commit.
+// Promote commits a version of an application into an environment with lockstep
+// promote, as somebody would by hand, and returns the commit's first digits.
 func (l *Local) Promote(ctx context.Context, application, version string, e Environment) (string, error) {
-	out, err := l.Lockstep(ctx, "run", "tasks/update-environment", "--param", "url="+l.RepositoryURL(e.Repository()),
-		"--param", "environment="+e.Name, "--param", "application="+application, "--param", "name="+application, "--param", "version="+version)
+	out, err := l.Lockstep(ctx, "promote", application, "--version", version, "--env", e.Name,
+		"--environments", l.RepositoryURL(environmentsRepository), "--output", "json")
 	if err != nil {
 		return "", err
 	}
-	for line := range strings.Lines(out) {
-		if commit, ok := strings.CutPrefix(strings.TrimSpace(line), "commit="); ok {
-			return commit, nil
-		}
-	}
-	return "", fmt.Errorf("update-environment named no commit:\n%s", out)
+	return promotedCommit(out, e)
 }
 
 // createNamespaces makes those of the releases, with the same admission as on a

@@ -6,11 +6,11 @@ import (
 )
 
 // Promote commits a version of an application into an environment with the Task
-// update-environment, as somebody would by hand, and returns the commit.
+// promote, as somebody would by hand, and returns the commit's first digits.
 func (s *Site) Promote(ctx context.Context, application, version string, e Environment) (string, error) {
 	manifest, err := s.fill("promotion.yaml", map[string]string{
 		"APPLICATIONS_NAMESPACE": s.Applications, "APPLICATION": application, "VERSION": version,
-		"ENVIRONMENT": e.Name, "ENVIRONMENT_URL": s.RepositoryURL(e.Repository()),
+		"ENVIRONMENT": e.Name, "ENVIRONMENTS": s.RepositoryURL(environmentsRepository), "INSECURE_REGISTRIES": s.Registry,
 	})
 	if err != nil {
 		return "", err
@@ -36,9 +36,9 @@ func (s *Site) Promote(ctx context.Context, application, version string, e Envir
 		return "", fmt.Errorf("TaskRun %s/%s: %s: %s", s.Applications, name, ended.Reason, ended.Message)
 	}
 	for _, result := range tr.Status.Results {
-		if result.Name == "commit" {
-			return fmt.Sprint(result.Value), nil
+		if result.Name == "outcomes" {
+			return promotedCommit(fmt.Sprint(result.Value), e)
 		}
 	}
-	return "", fmt.Errorf("TaskRun %s/%s named no commit", s.Applications, name)
+	return "", fmt.Errorf("TaskRun %s/%s named no outcomes", s.Applications, name)
 }

@@ -2,6 +2,9 @@ package site
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -20,6 +23,26 @@ type Run struct {
 // Result of the run, or "".
 func (r Run) Result(name string) string { return r.results[name] }
 
+// Promoted is the commit, by its first digits, with which a run of the
+// application pipeline promoted into an environment.
+func (r Run) Promoted(e Environment) (string, error) {
+	return promotedCommit(r.Result("outcomes"), e)
+}
+
+// promotedCommit reads the outcomes of a promotion.
+func promotedCommit(outcomes string, e Environment) (string, error) {
+	var list []struct{ Environment, Outcome, Commit string }
+	if err := json.Unmarshal([]byte(outcomes), &list); err != nil {
+		return "", fmt.Errorf("outcomes %q: %w", outcomes, err)
+	}
+	for _, o := range list {
+		if o.Environment == e.Name && o.Outcome == "promoted" && len(o.Commit) >= 12 {
+			return o.Commit[:12], nil
+		}
+	}
+	return "", fmt.Errorf("nothing was promoted into %s: %s", e.Name, outcomes)
+}
+
 // Step of a run, as it starts or ends.
 type Step struct {
 	Task, Name  string
@@ -27,13 +50,14 @@ type Step struct {
 	Took        time.Duration // once it ended
 }
 
-// runOf waits for the run that a commit starts.
+// runOf waits for the run that a commit, given by at least its first digits,
+// starts.
 func runOf(ctx context.Context, what string, commit string, list func(context.Context) ([]Run, error)) (Run, error) {
 	var found Run
 	err := Until(ctx, what, func(ctx context.Context) (bool, error) {
 		runs, err := list(ctx)
 		for _, r := range runs {
-			if r.Commit == commit {
+			if commit != "" && strings.HasPrefix(r.Commit, commit) {
 				found = r
 				return true, nil
 			}

@@ -3,6 +3,7 @@ package site
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
 )
 
 // applications are the examples that become repositories.
@@ -101,8 +103,42 @@ func (t *team) publishFirst(ctx context.Context, name string) error {
 	return err
 }
 
+// pushEnvironmentsFile says which environments there are: the first follows the
+// applications by itself, the others are promoted to by hand.
+func (t *team) pushEnvironmentsFile(ctx context.Context) error {
+	empty, err := t.isEmpty(ctx, environmentsRepository)
+	if err != nil || !empty {
+		return err
+	}
+	file := environment.Environments{APIVersion: environment.APIVersion, Kind: environment.Kind}
+	for i, e := range t.Environments {
+		env := environment.Environment{
+			Name: e.Name, Repository: t.RepositoryURL(e.Repository()), Path: ".", Namespace: e.Namespace,
+			Promotion: environment.Manual, Delivery: environment.ByCommit,
+		}
+		if i == 0 {
+			env.Promotion = environment.Auto
+		}
+		file.Environments = append(file.Environments, env)
+	}
+	text, err := json.MarshalIndent(file, "", "  ") // which is YAML as well
+	if err != nil {
+		return err
+	}
+	return t.pushFirst(ctx, environmentsRepository, func(dir string) error {
+		return os.WriteFile(filepath.Join(dir, "environments.yaml"), append(text, '\n'), 0o644)
+	}, nil)
+}
+
 // pushExample makes a folder of examples/ the first commit of a repository.
 func (t *team) pushExample(ctx context.Context, example, repository string, prepare func(*Checkout) error) error {
+	return t.pushFirst(ctx, repository, func(dir string) error {
+		return os.CopyFS(dir, os.DirFS(filepath.Join(t.Root, "examples", example)))
+	}, prepare)
+}
+
+// pushFirst makes the first commit of a repository.
+func (t *team) pushFirst(ctx context.Context, repository string, write func(dir string) error, prepare func(*Checkout) error) error {
 	dir, err := os.MkdirTemp("", "lockstep-seed-")
 	if err != nil {
 		return err
@@ -112,7 +148,7 @@ func (t *team) pushExample(ctx context.Context, example, repository string, prep
 	if err != nil {
 		return err
 	}
-	if err := os.CopyFS(dir, os.DirFS(filepath.Join(t.Root, "examples", example))); err != nil {
+	if err := write(dir); err != nil {
 		return err
 	}
 	c := &Checkout{Dir: dir, env: env}

@@ -82,7 +82,12 @@ func (t *team) webhooks() map[string]string {
 }
 
 // repositories are the names of all, without their owner.
-func (t *team) repositories() []string { return slices.Sorted(maps.Keys(t.webhooks())) }
+func (t *team) repositories() []string {
+	return append(slices.Sorted(maps.Keys(t.webhooks())), environmentsRepository)
+}
+
+// environmentsRepository holds environments.yaml.
+const environmentsRepository = "environments"
 
 // namespaces are all that the site makes.
 func (t *team) namespaces() []string {
@@ -104,13 +109,12 @@ func (t *team) runNamespaces() []string {
 
 // applicationValues fill examples/site/application.yaml in.
 func (t *team) applicationValues(application, testImage string) map[string]string {
-	e := t.Staging()
 	return map[string]string{
 		"APPLICATIONS_NAMESPACE": t.Applications, "APPLICATION": application,
 		"REPOSITORY": t.Owner + "/" + application, "BRANCH": "main",
 		"TEST_IMAGE": testImage, "IMAGE_BASE": t.StaticBase,
 		"IMAGE_REPOSITORY": t.Registry + "/" + t.Owner + "/" + application, "CHART_REPOSITORY": t.chartRepository(),
-		"INSECURE_REGISTRIES": t.Registry, "ENVIRONMENT": e.Name, "ENVIRONMENT_URL": t.RepositoryURL(e.Repository()),
+		"INSECURE_REGISTRIES": t.Registry, "ENVIRONMENTS": t.RepositoryURL(environmentsRepository),
 	}
 }
 
@@ -119,6 +123,7 @@ func (t *team) environmentValues(e Environment) map[string]string {
 	return map[string]string{
 		"ENVIRONMENT": e.Name, "NAMESPACE": e.Namespace,
 		"REPOSITORY": t.Owner + "/" + e.Repository(), "BRANCH": "main", "INSECURE_REGISTRIES": t.Registry,
+		"ENVIRONMENTS": t.RepositoryURL(environmentsRepository),
 	}
 }
 

@@ -1,0 +1,204 @@
+package promotion
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+)
+
+// state is what an environment has: versions by the names of the applications
+// there, and the commit that says so.
+type state struct {
+	environment environment.Environment
+	versions    map[string]string
+	commit      string
+}
+
+// Follow promotes what one environment has verified last into the chosen ones:
+// of the applications (none: all) each that they have in another version, as one
+// commit per environment, so that what was verified together arrives together.
+// An environment without a verified deployment on record counts with the
+// versions of its branch. The fields of the Promotion that say what is promoted
+// are not looked at.
+func (e Everywhere) Follow(ctx context.Context, from environment.Environment, applications []string, chosen []environment.Environment) ([]Result, error) {
+	e.prepare(ctx)
+	s, ok, err := e.verified(from)
+	if err == nil && !ok {
+		slog.WarnContext(ctx, "no deployment of it is on record as verified; its branch says the versions", "environment", from.Name)
+		s, err = e.written(ctx, from)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range applications {
+		if s.versions[name] == "" {
+			return nil, fault.Usage("UnknownApplication", fmt.Errorf("%s has no application %s", from.Name, name), "")
+		}
+	}
+	return e.follow(ctx, s, applications, chosen), nil
+}
+
+// Onward is what an environment that has verified something starts: what waits
+// for it is asked again, and what is Auto and after it follows. Without a
+// verified deployment on record nothing does.
+func (e Everywhere) Onward(ctx context.Context, from environment.Environment) ([]Result, error) {
+	e.prepare(ctx)
+	s, ok, err := e.verified(from)
+	if err != nil || !ok {
+		return nil, err
+	}
+	e.heard = e.Reopen(ctx, e.Known.After(from.Name))
+	return append(e.heard, e.follow(ctx, s, nil, e.Known.Following(from.Name))...), nil
+}
+
+// verified is what an environment verified last. ok is false where no record
+// says so.
+func (e *Everywhere) verified(env environment.Environment) (s state, ok bool, err error) {
+	up := e.read[env.Name]()
+	if up.err != nil {
+		return state{}, false, fmt.Errorf("read the deployment records of %s: %w", env.Name, up.err)
+	}
+	record, ok := environment.LastVerified(up.records, env.Name)
+	s = state{environment: env, versions: map[string]string{}, commit: record.Commit}
+	for _, a := range record.Applications {
+		s.versions[a.Name] = a.Version
+	}
+	return s, ok, nil
+}
+
+// written is what the environment's branch says.
+func (e *Everywhere) written(ctx context.Context, env environment.Environment) (state, error) {
+	remote, err := e.Open(env.Repository)
+	if err != nil {
+		return state{}, err
+	}
+	d, err := Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path}.fetch(ctx)
+	if err != nil {
+		return state{}, err
+	}
+	s := state{environment: env, versions: map[string]string{}, commit: string(d.tip.Hash)}
+	dependencies, err := d.dependencies()
+	for _, dependency := range dependencies {
+		s.versions[dependency.EffectiveName()] = dependency.Version
+	}
+	return s, err
+}
+
+func (e *Everywhere) follow(ctx context.Context, s state, applications []string, chosen []environment.Environment) []Result {
+	return e.each(ctx, chosen, func(ctx context.Context, env environment.Environment, t Target) []Result {
+		d, err := t.fetch(ctx)
+		if err != nil {
+			return []Result{Result{Environment: env.Name}.failed(err)}
+		}
+		f := following{Everywhere: e, env: env, draft: d, source: s}
+		return f.run(ctx, applications)
+	})
+}
+
+// following is how one environment follows another one.
+type following struct {
+	*Everywhere
+	env    environment.Environment
+	draft  draft
+	source state
+
+	results []Result
+	open    []Promotion // what is to be committed
+}
+
+func (f *following) run(ctx context.Context, applications []string) []Result {
+	dependencies, err := f.draft.dependencies()
+	if err != nil {
+		return []Result{Result{Environment: f.env.Name}.failed(err)}
+	}
+	for _, name := range applications {
+		if !slices.ContainsFunc(dependencies, func(d edit.Dependency) bool { return d.EffectiveName() == name }) {
+			r := Result{Environment: f.env.Name, Application: name, Version: f.source.versions[name]}
+			f.results = append(f.results, r.failed(fault.Refused("ApplicationNotFound", fmt.Errorf("%s has no application %s", f.env.Name, name), "Add it to the environment's chart once.")))
+		}
+	}
+	for _, d := range dependencies {
+		name := d.EffectiveName()
+		version := f.source.versions[name]
+		if version == "" || version == d.Version || len(applications) > 0 && !slices.Contains(applications, name) || f.stillWaits(d, version) {
+			continue
+		}
+		f.consider(ctx, name, version)
+	}
+	if len(f.open) > 0 {
+		f.commit(ctx)
+	}
+	heard := slices.ContainsFunc(f.heard, func(r Result) bool { return r.Environment == f.env.Name })
+	if len(f.results) == 0 && !heard {
+		return []Result{{Environment: f.env.Name, Outcome: Unchanged, Commit: f.draft.tip.Hash, DryRun: f.DryRun}}
+	}
+	return f.results
+}
+
+// stillWaits reports whether this very version was asked for before, by either
+// name of the application, and held back a moment ago.
+func (f *following) stillWaits(d edit.Dependency, version string) bool {
+	return slices.ContainsFunc(f.heard, func(r Result) bool {
+		return r.Environment == f.env.Name && r.Outcome == Waiting && r.Version == version &&
+			(r.Application == d.EffectiveName() || r.Application == d.Name)
+	})
+}
+
+// consider asks the gates for one application.
+func (f *following) consider(ctx context.Context, name, version string) {
+	p := f.Promotion
+	p.Application, p.Chart, p.Version = name, edit.Selector{Alias: name}, version
+	decision, err := f.decide(ctx, f.env, f.draft.target, p)
+	switch {
+	case err != nil:
+		f.results = append(f.results, p.result(f.env.Name).failed(err))
+	case decision.Open():
+		f.open = append(f.open, p)
+	default:
+		f.results = append(f.results, f.hold(ctx, f.draft.target, p, decision))
+	}
+}
+
+// commit brings everything that may go now, at once.
+func (f *following) commit(ctx context.Context) {
+	var intents []Intent
+	for _, p := range f.open {
+		i := p.intent(f.draft.target)
+		err := error(nil)
+		if i.From, err = currentValue(f.draft.tree(), i); err == nil {
+			err = p.checkPublished(ctx, f.draft.tree(), i)
+		}
+		if err != nil {
+			f.all(func(r Result, _ int) Result { return r.failed(err) })
+			return
+		}
+		intents = append(intents, i)
+	}
+	m := Message{Changelog: f.Changelog, Trailers: []string{
+		"Lockstep-Environment: " + f.env.Name, "Lockstep-Source: " + f.source.environment.Repository + "@" + f.source.commit,
+		"Lockstep-Run: " + f.Run, "Lockstep-Break-Glass: " + f.BreakGlass,
+	}}
+	landed, err := f.draft.land(ctx, f.Everywhere, m, intents...)
+	f.all(func(r Result, n int) Result {
+		if err != nil {
+			return r.failed(err)
+		}
+		r.Outcome, r.Commit, r.DryRun = landed.Applied[n].Outcome, landed.Commit, f.DryRun
+		if n == 0 {
+			r.Diff = landed.diff // it is one commit
+		}
+		return r
+	})
+}
+
+// all makes the results of what is committed together.
+func (f *following) all(result func(Result, int) Result) {
+	for n, p := range f.open {
+		f.results = append(f.results, result(p.result(f.env.Name), n))
+	}
+}

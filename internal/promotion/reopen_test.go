@@ -1,0 +1,92 @@
+package promotion_test
+
+import (
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/git/gittest"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+)
+
+// clockOf lets the host's clock say what the test wants.
+func clockOf(server *gittest.Server) *atomic.Pointer[time.Time] {
+	var now atomic.Pointer[time.Time]
+	server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.Header().Set("Date", now.Load().UTC().Format(http.TimeFormat))
+		return false
+	})
+	return &now
+}
+
+// TestRow45_WhatWaitsGoesByTheHostsClock: a window and a soak end when the host
+// says so.
+func TestRow45_WhatWaitsGoesByTheHostsClock(t *testing.T) {
+	const file = header + `- {name: staging, repository: "%s/staging.git", namespace: staging, promotion: Manual}
+- {name: soaked, repository: "%s/soaked.git", namespace: soaked, promotion: Auto, after: [staging], soak: 2h}
+- {name: windowed, repository: "%s/windowed.git", namespace: windowed, promotion: Auto, windows: [{days: Mon, hours: "12:00-16:00", zone: UTC}]}
+`
+	server := gittest.NewServer(t)
+	now := clockOf(server)
+	monday := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	now.Store(&monday)
+	for _, name := range []string{"soaked", "windowed"} {
+		server.Create(name, gittest.Files{"Chart.yaml": list("1.0.0")})
+	}
+	staging := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.1")})
+	staging.Git("notes", "--ref=lockstep", "add", "-m", `{"state":"verified","environment":"staging","commit":"`+staging.Head("main")+
+		`","run":"acme/1","revision":1,"finished":"2026-03-02T08:59:00Z","applications":[{"name":"web","version":"1.0.1"}]}`, "main")
+	e, known := everywhere(t, server, file)
+	for _, r := range e.Promote(t.Context(), known.Auto()) {
+		if r.Outcome != promotion.Waiting {
+			t.Fatalf("at nine o'clock: got %+v, want %s", r, promotion.Waiting)
+		}
+	}
+	for _, at := range []struct {
+		hour             int
+		soaked, windowed promotion.Outcome
+	}{
+		{10, promotion.Waiting, promotion.Waiting},
+		{11, promotion.Promoted, promotion.Waiting},
+		{12, "", promotion.Promoted},
+		{13, "", ""},
+	} {
+		there := monday.Truncate(24 * time.Hour).Add(time.Duration(at.hour) * time.Hour)
+		now.Store(&there)
+		e, _ := everywhere(t, server, file)
+		got := map[string]promotion.Outcome{}
+		for _, r := range e.Reopen(t.Context(), known.InOrder()) {
+			if r.Err != nil {
+				t.Fatal(r.Err)
+			}
+			got[r.Environment] = r.Outcome
+		}
+		if got["soaked"] != at.soaked || got["windowed"] != at.windowed {
+			t.Errorf("at %d o'clock: got %v, want soaked %q and windowed %q", at.hour, got, at.soaked, at.windowed)
+		}
+	}
+}
+
+// TestNeverStaysClosed: what waits does not get into an environment that was
+// closed meanwhile, unless the glass was broken for it.
+func TestNeverStaysClosed(t *testing.T) {
+	const file = header + `- {name: vault, repository: "%s/vault.git", namespace: vault, promotion: PROMOTION, frozen: FROZEN}` + "\n"
+	form := func(strategy, frozen string) string {
+		return strings.NewReplacer("PROMOTION", strategy, "FROZEN", frozen).Replace(file)
+	}
+	for reason, want := range map[string]promotion.Outcome{"": promotion.Refused, "INC-4711": promotion.Promoted} {
+		server := gittest.NewServer(t)
+		server.Create("vault", gittest.Files{"Chart.yaml": list("1.0.0")})
+		e, known := everywhere(t, server, form("Manual", "true"))
+		e.BreakGlass = reason
+		if r := e.Promote(t.Context(), known.InOrder())[0]; r.Outcome != promotion.Waiting {
+			t.Fatalf("got %+v, want %s", r, promotion.Waiting)
+		}
+		e, known = everywhere(t, server, form("Never", "false"))
+		if r := e.Reopen(t.Context(), known.InOrder())[0]; r.Outcome != want {
+			t.Errorf("broken for %q: got %+v, want %s", reason, r, want)
+		}
+	}
+}
