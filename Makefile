@@ -94,4 +94,5 @@ bench-runner: ## what a step costs in the runner and in a pod, on a real cluster
 
 .PHONY: bench
 bench: ## the benchmarks side by side; writes bench/RESULTS.md
-	go run ./bench
+	$(TESTCLUSTER) light up
+	eval "$$($(TESTCLUSTER) light env)" && go run ./bench

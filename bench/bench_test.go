@@ -21,7 +21,7 @@ func newTestLab(t *testing.T) (*lab, fixture) {
 	root, err := moduleRoot(t.Context())
 	ok(t, err)
 	programs := t.TempDir()
-	ok(t, build(t.Context(), root, programs, nil, "./bench/measure", "./bench/gogit", "./steps/clone", "./steps/bump-version", "./steps/commit"))
+	ok(t, build(t.Context(), root, programs, nil, "./bench/measure", "./bench/gogit", "./steps/clone", "./steps/bump-version", "./steps/commit", "./steps/promote"))
 	l, err := newLab(dir, programs)
 	ok(t, err)
 	t.Cleanup(l.close)
@@ -216,6 +216,10 @@ func sample(t *testing.T) *results {
 		r.Contention = append(r.Contention, group)
 	}
 	r.Weights = []weight{{Name: "clone", Kind: gitOnly, Compressed: 9_000_000, Starts: []usage{{Wall: 4 * time.Millisecond}}}}
+	for i, n := range growthSizes {
+		took := time.Duration(i+1) * time.Second
+		r.Growth = append(r.Growth, growth{Applications: n, Promotions: []usage{{Wall: took}}, Deployments: []usage{{Wall: took}}})
+	}
 	return r
 }
 
@@ -227,6 +231,8 @@ func TestTheReportSaysWhetherTargetsAreMet(t *testing.T) {
 		"| B2, 100 writers, 50 ms | ≤ 3 s | 100.00 s | not yet |",
 		"| B2, 100 writers, 50 ms | branch moved ≤ 20 times | 7 | yes |",
 		"| B8, git only | ≤ 8.0 MB compressed | 9.0 MB (clone, the largest) | not yet |",
+		"| B10, 10 → 100 applications, deployment | ≤ 10 × the time | 2.00 × | yes |",
+		"| 1000 | 3000 | 3000–3000 | 20 | 3000 |",
 		"is not part of this run: [RESULTS-XL.md](RESULTS-XL.md)",
 	} {
 		if !strings.Contains(text, want) {

@@ -30,7 +30,14 @@ again() {
 }
 `
 
-const lockstepScript = `set -e
+// promoteScript is a promotion as people and pipelines make it: one program, and
+// a file that says where the environment is.
+const promoteScript = `set -e
+printf '%s\n' 'apiVersion: lockstep.dev/v1alpha1' 'kind: Environments' 'environments:' "- {name: bench, repository: \"$URL\", branch: main, namespace: bench, promotion: Auto}" >environments.yaml
+promote --application "$APP" --version "$VERSION" --environments environments.yaml --skip-chart-check --timeout 9m >outcomes
+`
+
+const stepsScript = `set -e
 clone --url "$URL" --output env --verbose=false
 bump-version --source env --name "$APP" --version "$VERSION"
 commit --source env --timeout 9m
@@ -47,7 +54,7 @@ cd env
 // single are the contenders of one promotion.
 func single() []contender {
 	return []contender{
-		{Name: "Lockstep", How: "`clone`, `bump-version`, `commit`: three programs one after the other", Script: lockstepScript},
+		{Name: "Lockstep", How: "`promote`, without a checkout", Script: promoteScript},
 		{Name: anchor, How: "`git clone --depth 1`, edit, commit, push", Script: prelude + `git clone -q --depth 1 "$URL" env
 cd env
 edit
@@ -77,6 +84,7 @@ record
 git push -q origin main
 `},
 		{Name: "go-git", How: "one Go program: clone of depth 1 and worktree in memory, edit, commit, push", Script: "gogit\n"},
+		{Name: "Lockstep's steps", How: "`clone`, `bump-version`, `commit`: three programs one after the other, for pipelines that look at the checkout", Script: stepsScript},
 	}
 }
 
@@ -84,7 +92,7 @@ git push -q origin main
 // attempts; here it goes on, since its promotion would be tried again.
 func many() []contender {
 	return []contender{
-		{Name: "Lockstep", How: "`clone`, `bump-version`, `commit`", Script: lockstepScript},
+		{Name: "Lockstep", How: "`promote`", Script: promoteScript},
 		{Name: "git loop", How: "`git clone --depth 1`, edit, commit, then push and `pull --rebase` until it is in; a conflict starts over on the new tip", Script: prelude + `git clone -q --depth 1 "$URL" env
 cd env
 promote

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -99,6 +100,9 @@ func (l *lab) rush(ctx context.Context, f fixture, c contender, writers []writer
 	if err != nil {
 		return rush{}, err
 	}
+	if err := acknowledged(ctx, p); err != nil {
+		return rush{}, err
+	}
 	return rush{
 		Wall: wall, Updates: updates, Pushes: l.host.pushes.Load() - pushes,
 		Requests: after.Requests - before.Requests, Down: after.Down - before.Down,
@@ -176,6 +180,35 @@ func lastLines(text string, n int) string {
 func updatesOf(repository string) (int64, error) {
 	log, err := os.ReadFile(filepath.Join(repository, "logs", "refs", "heads", "main"))
 	return int64(bytes.Count(log, []byte("\n"))), err
+}
+
+var commitOf = regexp.MustCompile(`"commit":"([0-9a-f]{12})"`)
+
+// acknowledged wants every commit that a writer was told of in the branch's
+// history.
+func acknowledged(ctx context.Context, p place) error {
+	told, err := filepath.Glob(filepath.Join(p.dir, "*", "work", "outcomes"))
+	if err != nil {
+		return err
+	}
+	list, err := git(ctx, p.repository, "rev-list", "main")
+	if err != nil {
+		return err
+	}
+	for _, file := range told {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		commit := commitOf.FindSubmatch(text)
+		if commit == nil {
+			return fmt.Errorf("a writer that ended well was told no commit: %q", text)
+		}
+		if !strings.Contains("\n"+list, "\n"+string(commit[1])) {
+			return fmt.Errorf("a writer was told of %s, which is not in the history", commit[1])
+		}
+	}
+	return nil
 }
 
 // checkMany wants a linear history from tip that ends with the tree want: each

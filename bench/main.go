@@ -57,6 +57,7 @@ type results struct {
 	Contention [][]contentionSeries
 	Weights    []weight
 	Works      []work
+	Growth     []growth
 	Took       time.Duration
 }
 
@@ -162,14 +163,14 @@ func measureAll(ctx context.Context, root, cache string, p plan) (*results, erro
 		return nil, err
 	}
 	start := time.Now()
-	if err := all.measure(ctx, l, steps); err != nil {
+	if err := all.measure(ctx, l, cache, steps); err != nil {
 		return nil, err
 	}
 	all.Took, all.Machine.LoadAfter = time.Since(start), load()
 	return all, nil
 }
 
-func (r *results) measure(ctx context.Context, l *lab, steps []string) (err error) {
+func (r *results) measure(ctx context.Context, l *lab, cache string, steps []string) (err error) {
 	p := r.Plan
 	for _, c := range p.Conditions {
 		slog.Info("B1", "repository", c.Fixture.Name, "round trip", c.RoundTrip, "load", load())
@@ -194,6 +195,11 @@ func (r *results) measure(ctx context.Context, l *lab, steps []string) (err erro
 	if p.XL {
 		return nil
 	}
+	if !p.Quick {
+		if r.Growth, err = l.growths(ctx, cache, p.Warmups, p.Runs); err != nil {
+			return err
+		}
+	}
 	slog.Info("B8", "steps", len(steps))
 	if r.Weights, err = l.weights(ctx, steps, p.Warmups, p.Runs); err != nil {
 		return err
@@ -206,7 +212,7 @@ func (r *results) measure(ctx context.Context, l *lab, steps []string) (err erro
 // the others take long to build.
 func stepsOf(root string, quick bool) ([]string, error) {
 	if quick {
-		return []string{"clone", "bump-version", "commit"}, nil
+		return []string{"clone", "bump-version", "commit", "promote"}, nil
 	}
 	mains, err := filepath.Glob(filepath.Join(root, "steps", "*", "main.go"))
 	if err != nil {

@@ -14,7 +14,7 @@ const xlReport = "RESULTS-XL.md"
 // write puts the report and the plots into dir.
 func (r *results) write(dir string) error {
 	files := map[string]string{
-		"RESULTS.md": r.markdown(), "promotion.svg": r.promotionPlot(), "contention.svg": r.contentionPlot(), "weight.svg": r.weightPlot(),
+		"RESULTS.md": r.markdown(), "promotion.svg": r.promotionPlot(), "contention.svg": r.contentionPlot(), "weight.svg": r.weightPlot(), "growth.svg": r.growthPlot(),
 	}
 	if r.Plan.XL {
 		files = map[string]string{xlReport: r.markdown()}
@@ -64,6 +64,7 @@ func (r *results) markdown() string {
 		p.line("\nXL, the repository of 840,000 commits, is not part of this run: [%s](%s) has it, when `go run ./bench --xl` was run.", xlReport, xlReport)
 		r.contentionTable(&p)
 		r.weightTable(&p)
+		r.growthTable(&p)
 	}
 	return p.String()
 }

@@ -18,6 +18,7 @@ func (r *results) targets(p *page) {
 	if len(r.Weights) > 0 {
 		r.weightTargets(p)
 	}
+	r.growthTargets(p)
 }
 
 func met(ok bool) string {
