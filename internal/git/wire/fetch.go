@@ -127,19 +127,22 @@ func readFetchV2(answer io.ReadCloser, words *Words) (*FetchResult, error) {
 				break
 			}
 			if section == "shallow-info" {
-				result.addShallow(line)
+				if err := result.addShallow(p, line); err != nil {
+					return nil, err
+				}
 			}
 		}
 	}
 }
 
-func (r *FetchResult) addShallow(line string) {
+func (r *FetchResult) addShallow(p *pktReader, line string) error {
 	if h, ok := strings.CutPrefix(line, "shallow "); ok && isHash(h) {
 		r.Shallow = append(r.Shallow, h)
 	}
 	if h, ok := strings.CutPrefix(line, "unshallow "); ok && isHash(h) {
 		r.Unshallow = append(r.Unshallow, h)
 	}
+	return p.keep(perRef)
 }
 
 // fetchV0 does the same in the older protocol. multi_ack is never asked for:
@@ -213,7 +216,9 @@ func readFetchV0(answer io.ReadCloser, g *greeting, req FetchRequest) (*FetchRes
 		if kind == pktFlush {
 			break
 		}
-		result.addShallow(line)
+		if err := result.addShallow(p, line); err != nil {
+			return nil, err
+		}
 	}
 	if err := skipAcknowledgements(p); err != nil {
 		return nil, err

@@ -26,10 +26,20 @@ const (
 	pktData        pktKind = 4
 )
 
+const (
+	// maxText bounds what a server may say before, or instead of, a pack: refs
+	// that nobody asked for pass by, a million of them in a third of it.
+	maxText = 256 << 20
+	// maxKept bounds what of it is kept: refs, capabilities, a report.
+	maxKept = 64 << 20
+)
+
 // pktReader reads pkt-lines. The returned bytes are valid until the next read.
 type pktReader struct {
-	r   *bufio.Reader
-	buf []byte
+	r    *bufio.Reader
+	buf  []byte
+	text int64 // bytes of packets so far, but for those of a pack
+	kept int
 }
 
 func newPktReader(r io.Reader) *pktReader {
@@ -59,6 +69,9 @@ func (p *pktReader) next() (pktKind, []byte, error) {
 	if p.buf == nil {
 		p.buf = make([]byte, maxPkt)
 	}
+	if p.text += int64(n); p.text > maxText {
+		return 0, nil, fmt.Errorf("%w: the answer has no end", ErrProtocol)
+	}
 	data := p.buf[:n-4]
 	if _, err := io.ReadFull(p.r, data); err != nil {
 		return 0, nil, noEOF(err)
@@ -73,6 +86,14 @@ func (p *pktReader) next() (pktKind, []byte, error) {
 func (p *pktReader) line() (pktKind, string, error) {
 	kind, data, err := p.next()
 	return kind, string(bytes.TrimSuffix(data, []byte("\n"))), err
+}
+
+// keep allows for so many bytes to be kept of what was read.
+func (p *pktReader) keep(bytes int) error {
+	if p.kept += bytes; p.kept > maxKept {
+		return fmt.Errorf("%w: the server says more than %d MiB", ErrProtocol, maxKept>>20)
+	}
+	return nil
 }
 
 // noEOF: an end in the middle is never a proper end.
@@ -149,7 +170,9 @@ func (d *demux) fill() error {
 	}
 	switch band, data := data[0], data[1:]; band {
 	case 1:
-		d.left = data
+		if d.left = data; len(data) > 0 {
+			d.p.text = 0
+		}
 	case 2:
 		d.words.Write(data)
 	case 3:

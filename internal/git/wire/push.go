@@ -40,12 +40,13 @@ func (c *Client) Push(ctx context.Context, wanted, known func(string) bool) (*Pu
 		if known(r.Hash) {
 			p.others[r.Hash] = true
 		}
-		return false
+		return wanted(r.Name) // so that it counts as kept
 	})
 	if err != nil {
 		s.Close()
 		return nil, err
 	}
+	p.caps.refs = nil
 	c.mu.Lock()
 	c.push = p.caps
 	c.mu.Unlock()
@@ -145,6 +146,9 @@ func (r *Report) read(p *pktReader) error {
 		}
 		if kind != pktData {
 			return nil
+		}
+		if err := p.keep(perRef + len(data)); err != nil {
+			return err
 		}
 		verb, rest, _ := strings.Cut(string(trimNUL(data)), " ")
 		ref, why, _ := strings.Cut(rest, " ")

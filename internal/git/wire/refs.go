@@ -59,6 +59,9 @@ func readCapabilities(p *pktReader, g *greeting) error {
 		if kind != pktData {
 			return nil
 		}
+		if err := p.keep(len(line)); err != nil {
+			return err
+		}
 		name, value, _ := strings.Cut(line, "=")
 		g.caps[name] = value
 	}
@@ -82,8 +85,14 @@ func readAdvertisement(p *pktReader, g *greeting, kind pktKind, line string, kee
 				g.caps[name] = value
 			}
 		}
+		kept := len(g.refs)
 		if err := addAdvertised(g, line, targets, keep); err != nil {
 			return err
+		}
+		if len(g.refs) > kept {
+			if err := p.keep(perRef + len(line)); err != nil {
+				return err
+			}
 		}
 		var err error
 		if kind, line, err = p.line(); err != nil {
@@ -113,6 +122,9 @@ func addAdvertised(g *greeting, line string, targets map[string]string, keep fun
 	}
 	return nil
 }
+
+// perRef is what a ref in memory takes beside its text.
+const perRef = 128
 
 func isHash(s string) bool {
 	return len(s) == 40 && strings.Trim(s, "0123456789abcdef") == ""
@@ -149,9 +161,13 @@ func listV2(ctx context.Context, s Session, prefixes []string) ([]Ref, error) {
 			return nil, err
 		}
 		// ref-prefix is an optimisation that a server may ignore.
-		if hasAnyPrefix(ref.Name, prefixes) {
-			refs = append(refs, ref)
+		if !hasAnyPrefix(ref.Name, prefixes) {
+			continue
 		}
+		if err := p.keep(perRef + len(line)); err != nil {
+			return nil, err
+		}
+		refs = append(refs, ref)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -44,19 +46,28 @@ const (
 
 // use asks everything of a server and reads all it says; it must come back
 // with an error or an answer, in bounded time and memory.
-func use(s said) []error {
-	c := &Client{Transport: s}
-	_, listed := c.List(context.Background(), "refs/")
-	result, fetched := (&Client{Transport: s}).Fetch(context.Background(), FetchRequest{Wants: []string{hash}, Words: &Words{}, Depth: 1})
-	if fetched == nil {
-		_, fetched = io.Copy(io.Discard, result.Pack)
+func use(s Transport) []error { return []error{list(s), fetch(s), push(s)} }
+
+func list(s Transport) error {
+	_, err := (&Client{Transport: s}).List(context.Background(), "refs/")
+	return err
+}
+
+func fetch(s Transport) error {
+	result, err := (&Client{Transport: s}).Fetch(context.Background(), FetchRequest{Wants: []string{hash}, Words: &Words{}, Depth: 1})
+	if err == nil {
+		_, err = io.Copy(io.Discard, result.Pack)
 		result.Pack.Close()
 	}
-	p, pushed := (&Client{Transport: s}).Push(context.Background(), func(name string) bool { return name == "refs/heads/main" }, func(string) bool { return true })
-	if pushed == nil {
-		_, pushed = p.Send(context.Background(), []Command{{Ref: "refs/heads/main", Old: zero, New: hash}}, []byte("PACK"))
+	return err
+}
+
+func push(s Transport) error {
+	p, err := (&Client{Transport: s}).Push(context.Background(), func(name string) bool { return name == "refs/heads/main" }, func(string) bool { return true })
+	if err == nil {
+		_, err = p.Send(context.Background(), []Command{{Ref: "refs/heads/main", Old: zero, New: hash}}, []byte("PACK"))
 	}
-	return []error{listed, fetched, pushed}
+	return err
 }
 
 func TestRow41_AServerThatBreaksTheProtocol(t *testing.T) {
@@ -93,12 +104,150 @@ func TestRow41_AServerThatBreaksTheProtocol(t *testing.T) {
 	}
 }
 
+// endless is a server that says something and then the same thing for ever.
+type endless struct{ greeting, again, answer, answerAgain string }
+
+func (e endless) Open(context.Context, string, int) (Session, error) { return e, nil }
+func (e endless) Resume(context.Context, string, int) Session        { return nil }
+func (e endless) Greeting() io.Reader                                { return forEver(e.greeting, e.again) }
+func (e endless) Close() error                                       { return nil }
+func (e endless) Exchange(context.Context, []byte) (io.ReadCloser, error) {
+	return io.NopCloser(forEver(e.answer, e.answerAgain)), nil
+}
+
+func forEver(first, again string) io.Reader {
+	return io.MultiReader(strings.NewReader(first), &repeated{text: again})
+}
+
+// repeated is a text without end; none where the text is empty.
+type repeated struct {
+	text string
+	at   int
+}
+
+func (r *repeated) Read(b []byte) (n int, err error) {
+	if r.text == "" {
+		return 0, io.EOF
+	}
+	for n < len(b) {
+		copied := copy(b[n:], r.text[r.at:])
+		n, r.at = n+copied, (r.at+copied)%len(r.text)
+	}
+	return n, nil
+}
+
+func TestRow41_AServerWithoutEnd(t *testing.T) {
+	long := strings.Repeat("x", 60000)
+	old := pkts(hash + " refs/heads/main\x00 report-status side-band-64k shallow")
+	for name, c := range map[string]struct {
+		question func(Transport) error
+		server   endless
+	}{
+		"capabilities":         {list, endless{greeting: "000eversion 2\n", again: pkts(long + "\n")}},
+		"refs":                 {list, endless{greeting: old, again: pkts(hash + " refs/heads/" + long + "\n")}},
+		"refs nobody asked":    {push, endless{greeting: old, again: pkts(hash + " refz/" + long + "\n")}},
+		"listed refs":          {list, endless{greeting: v2, answerAgain: pkts(hash + " refs/heads/" + long + "\n")}},
+		"listed short refs":    {list, endless{greeting: v2, answerAgain: pkts(hash + " refs/a\n")}},
+		"listed, nobody asked": {list, endless{greeting: v2, answerAgain: pkts(hash + " refz/" + long + "\n")}},
+		"shallow commits":      {fetch, endless{greeting: v2, answer: pkts("shallow-info\n"), answerAgain: pkts("shallow " + hash + "\n")}},
+		"sections":             {fetch, endless{greeting: v2, answerAgain: pkts(long+"\n", "0001")}},
+		"progress":             {fetch, endless{greeting: v2, answer: pkts("packfile\n"), answerAgain: pkts("\x02" + long)}},
+		"an empty pack":        {fetch, endless{greeting: v2, answer: pkts("packfile\n"), answerAgain: pkts("\x01")}},
+		"acknowledgements":     {fetch, endless{greeting: old + "0000", answer: "0000", answerAgain: pkts("ACK " + hash + " " + long + "\n")}},
+		"reports":              {push, endless{greeting: old + "0000", answerAgain: pkts("\x01" + pkts("ok refs/heads/"+long[:50000]+"\n"))}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			if err := c.question(c.server); !errors.Is(err, ErrProtocol) {
+				t.Errorf("got %v, want %v", err, ErrProtocol)
+			}
+			runtime.ReadMemStats(&after)
+			if held := (after.HeapSys - min(before.HeapSys, after.HeapSys)) >> 20; held > 400 {
+				t.Errorf("it held %d MiB", held)
+			}
+		})
+	}
+}
+
+// FuzzServer: a server may say what it likes. There is an answer or an error,
+// and hashes are hashes.
 func FuzzServer(f *testing.F) {
-	f.Add(v2, pkts(hash+" refs/heads/main\n", "0000"))
-	f.Add(v2, pkts("shallow-info\n", "shallow "+hash+"\n", "0001", "packfile\n", "\x01PACK", "0000"))
-	f.Add(pkts(hash+" refs/heads/main\x00 report-status side-band-64k shallow", "0000"), pkts("\x01"+pkts("unpack ok\n", "ok refs/heads/main\n", "0000"), "0000"))
-	f.Add(pkts(hash+" refs/heads/main\x00 report-status", "0000"), pkts("unpack ok\n", "ng refs/heads/main no\n", "0000"))
-	f.Fuzz(func(t *testing.T, greeting, answer string) { use(said{greeting, answer}) })
+	listed := pkts(hash+" HEAD symref-target:refs/heads/main\n", hash+" refs/heads/main\n", hash+" refs/tags/v1 peeled:"+hash+"\n", "0000")
+	old := pkts(hash+" HEAD\x00multi_ack thin-pack side-band side-band-64k ofs-delta shallow no-progress symref=HEAD:refs/heads/main object-format=sha1 agent=git/2.39.5",
+		hash+" refs/heads/main\n", hash+" refs/tags/v1\n", hash+" refs/tags/v1^{}\n", "0000")
+	receiving := pkts(hash+" refs/heads/main\x00report-status report-status-v2 delete-refs side-band-64k quiet atomic ofs-delta object-format=sha1 agent=git/2.39.5", "0000")
+	empty := pkts(zero+" capabilities^{}\x00report-status delete-refs ofs-delta agent=JGit/4.11", "0000")
+	whole := pkts("000eversion 2\n", "agent=git/2.39.5\n", "ls-refs=unborn\n", "fetch=shallow wait-for-done filter\n", "server-option\n", "object-format=sha1\n", "0000")
+	for _, seed := range []struct{ greeting, answer string }{
+		{v2, listed},
+		{whole, listed},
+		{v2, pkts("unborn HEAD symref-target:refs/heads/main\n", "0000")},
+		{v2, pkts("shallow-info\n", "shallow "+hash+"\n", "unshallow "+hash+"\n", "0001", "packfile\n", "\x02counting\r", "\x01PACK", "0000")},
+		{v2, pkts("acknowledgments\n", "ready\n", "0001", "packfile\n", "\x01PACK", "0000")},
+		{v2, pkts("ERR upload-pack: not our ref " + hash + "\n")},
+		{old, pkts("shallow "+hash, "0000", "NAK\n", "\x01PACK", "0000")},
+		{old, pkts("0000", "ACK "+hash+"\n", "ACK "+hash+"\n", "\x01PACK", "\x03gone", "0000")},
+		{pkts("version 1\n") + old, pkts("0000", "NAK\n", "\x01PACK", "0000")},
+		{empty, pkts("unpack ok\n", "ok refs/heads/main\n", "0000")},
+		{receiving, pkts("\x02remote: hello\n", "\x01"+pkts("unpack ok\n", "ok refs/heads/main\n", "0000"), "0000")},
+		{receiving, pkts("\x01" + pkts("unpack index-pack abnormal exit\n", "ng refs/heads/main unpacker error\n", "0000"))},
+		{receiving, pkts("unpack ok\n", "ng refs/heads/main\x00\n", "0000")},
+	} {
+		f.Add(seed.greeting, seed.answer)
+	}
+	f.Fuzz(func(t *testing.T, greeting, answer string) {
+		s := said{greeting, answer}
+		use(s)
+		refs, err := (&Client{Transport: s}).List(t.Context(), "refs/", "HEAD")
+		for _, r := range refs {
+			if err != nil || r.Hash != "unborn" && !isHash(r.Hash) || r.Peeled != "" && !isHash(r.Peeled) {
+				t.Errorf("%+v, %v", r, err)
+			}
+		}
+		result, err := (&Client{Transport: s}).Fetch(t.Context(), FetchRequest{Wants: []string{hash}, Words: &Words{}, Depth: 1})
+		if err == nil && slices.ContainsFunc(slices.Concat(result.Shallow, result.Unshallow), func(s string) bool { return !isHash(s) }) {
+			t.Errorf("cut at %v, %v", result.Shallow, result.Unshallow)
+		}
+		pushing, err := (&Client{Transport: s}).Push(t.Context(), func(string) bool { return true }, func(string) bool { return true })
+		if err != nil {
+			return
+		}
+		for name := range pushing.Refs() {
+			if !isHash(pushing.Ref(name)) || !pushing.Has(pushing.Ref(name)) {
+				t.Errorf("%s is at %q", name, pushing.Ref(name))
+			}
+		}
+	})
+}
+
+// FuzzPackets: what we write is read as it was written.
+func FuzzPackets(f *testing.F) {
+	f.Add("version 2\n", "")
+	f.Add("want "+hash+"\n", "done\n")
+	f.Add(strings.Repeat("x", maxPkt-4), "\x00")
+	f.Fuzz(func(t *testing.T, one, two string) {
+		if max(len(one), len(two)) > maxPkt-4 || strings.HasPrefix(one, "ERR ") || strings.HasPrefix(two, "ERR ") {
+			return
+		}
+		var b pktBuffer
+		b.printf("%s", one)
+		b.delim()
+		b.printf("%s", two)
+		b.flush()
+		p := newPktReader(&b)
+		for _, want := range []struct {
+			kind pktKind
+			data string
+		}{{pktData, one}, {pktDelim, ""}, {pktData, two}, {pktFlush, ""}} {
+			if kind, data, err := p.next(); err != nil || kind != want.kind || string(data) != want.data {
+				t.Fatalf("read %d %q, %v, want %+v", kind, data, err, want)
+			}
+		}
+		if _, _, err := p.next(); err != io.EOF {
+			t.Errorf("behind the end: %v", err)
+		}
+	})
 }
 
 func TestWordsOfAServerAreBoundedAndPrintable(t *testing.T) {
