@@ -54,6 +54,16 @@ test: ## all tests that need neither root nor a full cluster
 	cd examples/user-service && go test ./...
 	cd examples/billing-service && go test ./...
 
+# How many seconds the fuzzers look, all together.
+FUZZTIME := 60
+
+.PHONY: fuzz
+fuzz: ## let each fuzzer look for what breaks it; what is found goes to its testdata/fuzz
+	@targets=$$(git grep -h --untracked -o 'func Fuzz[A-Za-z]*' -- '*_test.go' | wc -l); \
+	git grep --untracked -o 'func Fuzz[A-Za-z]*' -- '*_test.go' | sed 's|/[^/]*:func | |' | while read -r folder target; do \
+		go test ./$$folder -run '^$$' -fuzz "^$$target$$" -fuzztime $$(( ($(FUZZTIME) + targets - 1) / targets ))s || exit 1; \
+	done
+
 .PHONY: e2e
 e2e: ## the pipelines on a real cluster on this machine (Debian, root)
 	$(TESTCLUSTER) full up

@@ -2,6 +2,7 @@ package git
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -27,7 +28,7 @@ const (
 	// maxHaves bounds what a request names as known: naming the newest commits
 	// is enough to leave out what is here.
 	maxHaves = 256
-	// maxMemoryPack bounds what an in-memory repository takes.
+	// maxMemoryPack bounds what a pack for an in-memory repository unpacks to.
 	maxMemoryPack = 512 << 20
 	// progressEvery is how often a long transfer is heard of.
 	progressEvery = 5 * time.Second
@@ -289,37 +290,34 @@ func (r *Repository) storePack(in *bufio.Reader) error {
 	if err != nil {
 		return lost(err)
 	}
-	if string(head[:4]) != "PACK" {
-		return fmt.Errorf("%w: not a pack", wire.ErrProtocol)
-	}
-	if binary.BigEndian.Uint32(head[8:]) == 0 {
-		_, err := io.Copy(io.Discard, in)
-		return err
-	}
-	if _, inMemory := r.store.(*memory.Storage); inMemory {
+	if _, inMemory := r.store.(*memory.Storage); inMemory || binary.BigEndian.Uint32(head[8:]) == 0 {
 		return r.parsePack(in)
 	}
 	return r.writePack(in)
 }
 
-func (r *Repository) parsePack(in io.Reader) error {
-	limited := &io.LimitedReader{R: in, N: maxMemoryPack}
-	p, err := packfile.NewParserWithStorage(packfile.NewScanner(limited), r.store)
+// parsePack takes a pack into memory: first as it is, and then its objects.
+func (r *Repository) parsePack(in *bufio.Reader) error {
+	var pack bytes.Buffer
+	if err := passPack(in, &pack, inMemory); err != nil {
+		return err
+	}
+	if binary.BigEndian.Uint32(pack.Bytes()[8:]) == 0 {
+		return nil // go-git takes it for damaged
+	}
+	p, err := packfile.NewParserWithStorage(packfile.NewScanner(bytes.NewReader(pack.Bytes())), r.store)
 	if err != nil {
 		return err
 	}
 	if _, err := p.Parse(); err != nil {
-		if limited.N <= 0 {
-			return fmt.Errorf("the pack is larger than %d MiB", maxMemoryPack>>20)
-		}
-		return lost(err)
+		return fmt.Errorf("%w: %w", wire.ErrProtocol, err)
 	}
 	return nil
 }
 
 // writePack streams the pack to disk while its index is built. What is left of
 // one that was cut is taken away by the store.
-func (r *Repository) writePack(in io.Reader) error {
+func (r *Repository) writePack(in *bufio.Reader) error {
 	store, ok := r.store.(storer.PackfileWriter)
 	if !ok {
 		return errors.New("this store takes no packs")
@@ -328,10 +326,10 @@ func (r *Repository) writePack(in io.Reader) error {
 	if err != nil {
 		return writable(err, r.gitDir)
 	}
-	_, copied := io.Copy(w, in)
+	passed := passPack(in, w, onDisk)
 	closed := w.Close()
-	if copied != nil {
-		return lost(writable(copied, r.gitDir))
+	if passed != nil {
+		return writable(passed, r.gitDir)
 	}
 	return writable(closed, r.gitDir)
 }
