@@ -23,7 +23,7 @@ var rooms = map[string][]string{
 	"yaml":        {},
 	"edit":        {"yaml"},
 	"environment": {"yaml"},
-	"registry":    {"redact"},
+	"registry":    {"redact", "yaml"},
 	"promotion":   {"git", "edit", "environment", "registry", "redact"},
 	"chart":       {"registry", "redact"},
 	"cluster":     {"redact", "clock"},

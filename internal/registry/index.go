@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/yaml"
 )
 
 // indexEntry is one version of a chart in a repository's index.
@@ -30,7 +31,9 @@ const (
 // block form that Helm, ChartMuseum, Gitea and Harbor write, and JSON.
 //
 // It is no YAML parser: it follows indentation, which is enough to tell the
-// keys of an entry from text inside one, and refuses what it does not know.
+// keys of an entry from text inside one. An entry of a wanted chart that is
+// written in another form is given to a parser, alone, and what cannot be read
+// so either is an error: it must not pass for a version that does not exist.
 func readIndex(r io.Reader, names []string) (map[string][]indexEntry, error) {
 	limited := &io.LimitedReader{R: r, N: maxIndex}
 	buffered := bufio.NewReaderSize(limited, 64<<10)
@@ -125,7 +128,9 @@ type yamlIndex struct {
 	chart       string // the wanted chart whose entries are being read, or ""
 	dashIndent  int    // of the entries' dashes; -1 until the first one
 	keyIndent   int    // of the entry's keys
-	list        string // the key whose list is being read
+	list        string // the key whose value or list is being read
+	text        strings.Builder
+	odd         bool // the entry is written in a form that is not followed here
 }
 
 func readYAMLIndex(r io.Reader, wanted map[string]bool) (map[string][]indexEntry, error) {
@@ -142,6 +147,9 @@ func readYAMLIndex(r io.Reader, wanted map[string]bool) (map[string][]indexEntry
 		if err := y.line(len(line)-len(text), string(text)); err != nil {
 			return nil, invalidIndex("line %d: %w", n, err)
 		}
+		if y.chart != "" && y.text.Len() <= yaml.MaxSize {
+			y.text.Write(append(line, '\n'))
+		}
 		seen = seen || y.inEntries
 	}
 	if err := lines.Err(); err != nil {
@@ -150,11 +158,20 @@ func readYAMLIndex(r io.Reader, wanted map[string]bool) (map[string][]indexEntry
 	if !seen {
 		return nil, invalidIndex("it has no entries")
 	}
+	if err := y.endEntry(); err != nil {
+		return nil, invalidIndex("%w", err)
+	}
 	return y.found, nil
 }
 
+// isItem reports whether a line begins an item of a list.
+func isItem(text string) bool { return text == "-" || strings.HasPrefix(text, "- ") }
+
 func (y *yamlIndex) line(indent int, text string) error {
-	if indent == 0 && !strings.HasPrefix(text, "- ") {
+	if indent == 0 && !isItem(text) {
+		if err := y.endEntry(); err != nil {
+			return err
+		}
 		key, rest, _ := strings.Cut(text, ":")
 		key, rest = scalar(key), scalar(rest)
 		y.inEntries, y.chart = key == "entries", ""
@@ -169,7 +186,10 @@ func (y *yamlIndex) line(indent int, text string) error {
 	if y.chartIndent < 0 {
 		y.chartIndent = indent
 	}
-	if indent == y.chartIndent && !strings.HasPrefix(text, "- ") {
+	if indent == y.chartIndent && !isItem(text) {
+		if err := y.endEntry(); err != nil {
+			return err
+		}
 		return y.startChart(text)
 	}
 	if y.chart != "" {
@@ -180,8 +200,8 @@ func (y *yamlIndex) line(indent int, text string) error {
 
 func (y *yamlIndex) startChart(text string) error {
 	name, rest, ok := strings.Cut(text, ":")
-	if !ok {
-		return nil // continuation of a scalar; no chart
+	if !ok || strings.ContainsRune("{}[],&*!|>%@?", rune(text[0])) || scalar(name) == "" {
+		return fmt.Errorf("%.40q is not the name of a chart in block form", text)
 	}
 	name, rest = scalar(name), scalar(rest)
 	y.chart, y.dashIndent, y.list = "", -1, ""
@@ -201,17 +221,27 @@ func (y *yamlIndex) inChart(indent int, text string) error {
 	if y.dashIndent < 0 {
 		y.dashIndent = indent
 	}
-	if indent == y.dashIndent && strings.HasPrefix(text, "- ") {
-		item := strings.TrimLeft(text[2:], " ")
+	if indent == y.dashIndent && isItem(text) {
+		if err := y.endEntry(); err != nil {
+			return err
+		}
+		item := strings.TrimLeft(text[1:], " ")
 		y.keyIndent = indent + len(text) - len(item)
 		y.found[y.chart] = append(y.found[y.chart], indexEntry{})
-		return y.key(item)
+		y.key(item)
+		return nil
+	}
+	if len(y.found[y.chart]) == 0 {
+		return fmt.Errorf("the entries of %s are not in block form", y.chart)
 	}
 	switch {
-	case y.list == "urls" && indent >= y.keyIndent && strings.HasPrefix(text, "- "):
-		y.entry().URLs = append(y.entry().URLs, scalar(text[2:]))
-	case indent == y.keyIndent && !strings.HasPrefix(text, "- "):
-		return y.key(text)
+	case y.list == "urls" && indent >= y.keyIndent && isItem(text):
+		y.odd = y.odd || !simple(text[1:])
+		y.entry().URLs = append(y.entry().URLs, scalar(text[1:]))
+	case indent == y.keyIndent && !isItem(text):
+		y.key(text)
+	case indent <= y.dashIndent || y.matters():
+		y.odd = true
 	}
 	return nil
 }
@@ -221,24 +251,81 @@ func (y *yamlIndex) entry() *indexEntry {
 	return &entries[len(entries)-1]
 }
 
-func (y *yamlIndex) key(text string) error {
+// matters reports whether the value that is being read is one that is kept.
+func (y *yamlIndex) matters() bool {
+	return y.list == "version" || y.list == "digest" || y.list == "urls"
+}
+
+// key reads a key of an entry and the value beside it.
+func (y *yamlIndex) key(text string) {
 	key, value, ok := strings.Cut(text, ":")
-	if !ok || len(y.found[y.chart]) == 0 {
-		return nil
-	}
 	y.list = key
-	value = scalar(value)
+	if !ok || !simple(key) || strings.TrimSpace(key) != key || key[0] == '"' || key[0] == '\'' || key == "<<" {
+		y.odd = true
+		return
+	}
 	switch key {
 	case "version":
-		y.entry().Version = value
+		y.odd = y.odd || !simple(value)
+		y.entry().Version = scalar(value)
 	case "digest":
-		y.entry().Digest = value
+		y.odd = y.odd || !simple(value)
+		y.entry().Digest = scalar(value)
 	case "urls":
-		if value != "" && value != "[]" {
-			return fmt.Errorf("urls are not in block form")
-		}
+		y.odd = y.odd || scalar(value) != ""
+	}
+}
+
+// endEntry gives an entry to a parser that was written in a form which is not
+// followed here.
+func (y *yamlIndex) endEntry() error {
+	text, odd := y.text.String(), y.odd
+	y.text.Reset()
+	y.odd = false
+	if !odd {
+		return nil
+	}
+	parsed, err := yaml.Parse([]byte(text))
+	if err != nil {
+		return fmt.Errorf("an entry of %s: %w", y.chart, err)
+	}
+	*y.entry(), err = parsedEntry(parsed)
+	if err != nil {
+		return fmt.Errorf("an entry of %s: %w", y.chart, err)
 	}
 	return nil
+}
+
+// parsedEntry is the entry in a list of one.
+func parsedEntry(text *yaml.Text) (indexEntry, error) {
+	documents := text.Documents()
+	if len(documents) != 1 || len(documents[0].Items()) != 1 {
+		return indexEntry{}, errors.New("it is no item of a list")
+	}
+	item := documents[0].Items()[0]
+	if item.Kind() != yaml.Mapping || len(item.Merges()) > 0 {
+		return indexEntry{}, item.Errorf("it is no mapping of its own")
+	}
+	e := indexEntry{Version: item.Get("version").Target().Text(), Digest: item.Get("digest").Target().Text()}
+	for _, url := range item.Get("urls").Items() {
+		e.URLs = append(e.URLs, url.Target().Text())
+	}
+	return e, nil
+}
+
+// simple reports whether a value stands on its line, plain or in quotes that
+// hide nothing, so that scalar reads it.
+func simple(text string) bool {
+	text = strings.TrimSpace(text)
+	if text == "" {
+		return false
+	}
+	switch c := text[0]; {
+	case c == '"' || c == '\'':
+		return strings.Count(text, string(c)) == 2 && !strings.Contains(text, `\`)
+	default:
+		return !strings.ContainsRune("{}[],&*!|>%@?#`", rune(c))
+	}
 }
 
 // scalar reads a plain or quoted value that stands on one line. One that

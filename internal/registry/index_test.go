@@ -105,6 +105,64 @@ func TestIndexAsHelmReadsIt(t *testing.T) {
 	}
 }
 
+// TestIndexInEveryStyle holds the entries of a chart, written in the many ways
+// of YAML, against what Helm reads. There may be an error; there may never be
+// another answer, such as that a version does not exist.
+func TestIndexInEveryStyle(t *testing.T) {
+	for what, test := range map[string]struct {
+		entries string
+		read    bool // without an error
+	}{
+		"flow":                 {"  a:\n  - {name: a, version: 1.0.0, digest: D, urls: [x, \"y\"]}\n  - {version: 2.0.0, urls: [z]}\n", true},
+		"flow as JSON":         {`  a:` + "\n" + `  - {"name":"a","version":"1.0.0","urls":["x"]}` + "\n", true},
+		"flow over lines":      {"  a:\n  - {name: a,\n     version: 1.0.0,\n     urls: [x,\n       y]}\n  b: []\n", true},
+		"flow between blocks":  {"  a:\n  - version: 1.0.0\n    urls:\n    - x\n  - {version: 2.0.0, urls: [y]}\n  - version: 3.0.0\n    urls: [z]\n", true},
+		"flow urls":            {"  a:\n  - urls: [x]\n    version: 1.0.0\n", true},
+		"a lonely dash":        {"  a:\n  -\n    version: 1.0.0\n    urls:\n    - x\n  -\n    version: 2.0.0\n", true},
+		"a lonely url":         {"  a:\n  - version: 1.0.0\n    urls:\n    -\n      x\n", true},
+		"quoted keys":          {"  a:\n  - \"version\": 1.0.0\n    'urls':\n    - x\n", true},
+		"spaces before colon":  {"  a:\n  - version : 1.0.0\n    urls:\n    - x\n", true},
+		"an escape":            {"  a:\n  - version: \"1.0\\u002e0\"\n    urls:\n    - x\n", true},
+		"a quote in a comment": {"  a:\n  - version: '1.0.0' # it's\n    urls:\n    - 'x' # that's\n", true},
+		"a folded value":       {"  a:\n  - version: >-\n      1.0.0\n    urls:\n    - x\n", true},
+		"a value below":        {"  a:\n  - version:\n      1.0.0\n    urls:\n    - x\n", true},
+		"a tag":                {"  a:\n  - version: !!str 1.0.0\n    urls:\n    - x\n", true},
+		"an anchor":            {"  a:\n  - version: &v 1.0.0\n    appVersion: *v\n    urls:\n    - x\n", true},
+		"an anchor elsewhere":  {"  b:\n  - version: &v 1.0.0\n  a:\n  - version: *v\n", false},
+		"an alias":             {"  b:\n  - &e\n    version: 1.0.0\n  a:\n  - *e\n", false},
+		"a merge":              {"  b:\n  - &e\n    version: 1.0.0\n  a:\n  - <<: *e\n    urls: [x]\n", false},
+		"a complex key":        {"  a:\n  - ? version\n    : 1.0.0\n", true},
+		"a complex chart":      {"  ? a\n  : - version: 1.0.0\n", false},
+		"a flow chart":         {"  {a: [{version: 1.0.0}]}\n", false},
+		"a flow list":          {"  a: [{version: 1.0.0}]\n", false},
+		"a flow list below":    {"  a:\n    [{version: 1.0.0}]\n", false},
+		"an anchored name":     {"  &n a:\n  - version: 1.0.0\n", false},
+		"an odd name":          {"  \"\\x61\":\n  - version: 1.0.0\n", true},
+		"a chart as mapping":   {"  a:\n    version: 1.0.0\n", false},
+		"no entries":           {"  a: []\n  b:\n  - version: 1.0.0\n", true},
+	} {
+		t.Run(what, func(t *testing.T) {
+			text := "apiVersion: v1\nentries:\n" + test.entries + "generated: x\n"
+			found, err := readIndex(strings.NewReader(text), []string{"a"})
+			if err != nil {
+				if f := fault.Of(err); test.read || f.Reason != "IndexInvalid" {
+					t.Fatalf("got %v", err)
+				}
+				return
+			}
+			var helms struct {
+				Entries map[string][]indexEntry `json:"entries"`
+			}
+			if err := yaml.Unmarshal([]byte(text), &helms); err != nil {
+				t.Fatalf("Helm does not read it: %v", err)
+			}
+			if got, want := fmt.Sprintf("%q", found["a"]), fmt.Sprintf("%q", helms.Entries["a"]); got != want {
+				t.Errorf("read %s, Helm reads %s", got, want)
+			}
+		})
+	}
+}
+
 func TestIndexThatIsNone(t *testing.T) {
 	for what, text := range map[string]string{
 		"empty":        " \n",
@@ -112,7 +170,7 @@ func TestIndexThatIsNone(t *testing.T) {
 		"no entries":   "apiVersion: v1\n",
 		"flow entries": "entries: {a: [{version: 1.0.0}]}\n",
 		"flow chart":   "entries:\n  a: [{version: 1.0.0}]\n",
-		"flow urls":    "entries:\n  a:\n  - urls: [x]\n",
+		"broken flow":  "entries:\n  a:\n  - {version: 1.0.0\n",
 		"broken JSON":  `{"entries": {"a": [`,
 	} {
 		_, err := readIndex(strings.NewReader(text), []string{"a"})
