@@ -13,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // CommitOptions describes a commit to be made.
@@ -22,6 +23,8 @@ type CommitOptions struct {
 	Message   string
 	Author    Signature
 	Committer Signature // the zero value: the author
+	// Key signs the commit; nil: nobody does.
+	Key *signature.Key
 }
 
 // Commit makes the objects of a commit. No ref and no file of the worktree
@@ -62,7 +65,7 @@ func (r *Repository) writeCommit(c CommitOptions, tree plumbing.Hash) (Hash, err
 	if !c.Parent.IsZero() {
 		commit.ParentHashes = []plumbing.Hash{fromHash(c.Parent)}
 	}
-	h, err := r.put(commit)
+	h, err := r.putSigned(commit, &commit.PGPSignature, c.Key)
 	if err != nil {
 		return "", fmt.Errorf("write commit: %w", err)
 	}

@@ -9,6 +9,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // CommitInfo is what a commit says about itself.
@@ -32,14 +34,14 @@ func (r *Repository) Info(commit Hash) (CommitInfo, error) {
 	if err != nil {
 		return CommitInfo{}, err
 	}
-	info := CommitInfo{Hash: commit, Message: c.Message, Author: signature(c.Author), Committer: signature(c.Committer)}
+	info := CommitInfo{Hash: commit, Message: c.Message, Author: signatureOf(c.Author), Committer: signatureOf(c.Committer)}
 	for _, p := range c.ParentHashes {
 		info.Parents = append(info.Parents, toHash(p))
 	}
 	return info, nil
 }
 
-func signature(s object.Signature) Signature {
+func signatureOf(s object.Signature) Signature {
 	return Signature{Name: s.Name, Email: s.Email, When: s.When}
 }
 
@@ -188,18 +190,29 @@ func oneLine(s string) string {
 	}, s))
 }
 
+// TagOptions describes an annotated tag to be made.
+type TagOptions struct {
+	Name    string // without refs/tags/
+	Commit  Hash
+	Message string
+	By      Signature
+	// Key signs the tag; nil: nobody does.
+	Key *signature.Key
+}
+
 // Tag makes an annotated tag object for a commit. No ref is created: Push it
 // as refs/tags/<name>.
-func (r *Repository) Tag(name string, commit Hash, message string, by Signature) (Hash, error) {
-	if err := checkRef("refs/tags/" + name); err != nil {
+func (r *Repository) Tag(t TagOptions) (Hash, error) {
+	if err := checkRef("refs/tags/" + t.Name); err != nil {
 		return "", err
 	}
-	h, err := r.put(&object.Tag{
-		Name: name, Target: fromHash(commit), TargetType: plumbing.CommitObject,
-		Tagger: by.object(), Message: strings.TrimRight(message, "\n") + "\n",
-	})
+	tag := &object.Tag{
+		Name: t.Name, Target: fromHash(t.Commit), TargetType: plumbing.CommitObject,
+		Tagger: t.By.object(), Message: strings.TrimRight(t.Message, "\n") + "\n",
+	}
+	h, err := r.putSigned(tag, &tag.PGPSignature, t.Key)
 	if err != nil {
-		return "", fmt.Errorf("make tag %s: %w", name, err)
+		return "", fmt.Errorf("make tag %s: %w", t.Name, err)
 	}
 	return toHash(h), nil
 }

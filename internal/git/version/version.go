@@ -19,6 +19,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 const (
@@ -229,6 +230,9 @@ type TagOptions struct {
 	Tag     string
 	Message string // "": a light tag, without an object of its own
 	By      git.Signature
+	// Key signs the tag, which is annotated then: without a message, with its
+	// name. nil: nobody does.
+	Key *signature.Key
 }
 
 // Tag creates the tag of a release at the remote. A tag that stands for this
@@ -237,9 +241,10 @@ type TagOptions struct {
 func Tag(ctx context.Context, remote *git.Remote, repo *git.Repository, commit git.Hash, o TagOptions) error {
 	ref := tags + o.Tag
 	target := commit
-	if o.Message != "" {
+	if o.Message != "" || o.Key != nil {
 		var err error
-		if target, err = repo.Tag(o.Tag, commit, o.Message, o.By); err != nil {
+		target, err = repo.Tag(git.TagOptions{Name: o.Tag, Commit: commit, Message: cmp.Or(o.Message, o.Tag), By: o.By, Key: o.Key})
+		if err != nil {
 			return err
 		}
 	}
