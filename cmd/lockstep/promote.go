@@ -21,6 +21,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 	"github.com/lockstep-cd/lockstep/internal/registry"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 func promoteCommand() *cli.Command {
@@ -50,6 +51,8 @@ func promoteCommand() *cli.Command {
 			&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
 			&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
+			&cli.StringFlag{Name: "signing-key", EnvVars: []string{"LOCKSTEP_SIGNING_KEY"}, Usage: "`FILE` with the SSH or OpenPGP private key that signs the commits"},
+			&cli.StringFlag{Name: "signing-passphrase-file", EnvVars: []string{"LOCKSTEP_SIGNING_PASSPHRASE_FILE"}, Usage: "`FILE` with that key's passphrase"},
 			&cli.StringFlag{Name: "break-glass", Usage: "`REASON` to promote into an environment whose promotion is Never"},
 			&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
 			&cli.DurationFlag{Name: "timeout", Aliases: []string{"t"}, Value: 5 * time.Minute, Usage: "how long all of it may take"},
@@ -126,13 +129,17 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 	open := func(url string) (*git.Remote, error) {
 		return git.NewRemote(url, git.Access{RetryFor: c.Duration("timeout")})
 	}
+	key, err := signingKey(c)
+	if err != nil {
+		return none, err
+	}
 	known, err := promotion.Environments(ctx, c.String("environments"), defaultEnvironments, "", open)
 	if err != nil {
 		return none, err
 	}
 	p := promotion.Promotion{
 		Changelog: changelog, BreakGlass: c.String("break-glass"), Patience: c.Duration("timeout"),
-		Author: author(), Committer: author(),
+		Author: author(), Committer: author(), Key: key,
 	}
 	if !c.Bool("skip-chart-check") {
 		client, err := registry.New(registry.Access{DockerConfig: registry.FindDockerConfig("", "")})
@@ -192,6 +199,14 @@ func promoteWaiting(ctx context.Context, c *cli.Context, everywhere promotion.Ev
 		}
 	}
 	return everywhere.Reopen(ctx, chosen), nil
+}
+
+// signingKey is the key that signs, nil without one.
+func signingKey(c *cli.Context) (*signature.Key, error) {
+	if !c.IsSet("signing-key") {
+		return nil, nil
+	}
+	return signature.Open(c.String("signing-key"), c.String("signing-passphrase-file"))
 }
 
 // author is whom git's variables name; without them, Lockstep.

@@ -47,7 +47,7 @@ func (d draft) land(ctx context.Context, e *Everywhere, m Message, intents ...In
 	l := Landing{
 		Remote: d.target.Remote, Repository: d.repository, Branch: d.tip.Name,
 		Change: Change{Base: d.tip.Hash, Intents: intents}, Message: m,
-		Author: e.Author, Committer: e.Committer, Patience: e.Patience,
+		Author: e.Author, Committer: e.Committer, Key: e.Key, Patience: e.Patience,
 	}
 	if !e.DryRun {
 		landed, err := Land(ctx, l)

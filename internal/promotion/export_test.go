@@ -1,7 +1,9 @@
 package promotion
 
-// What tests put into a repository in place of a writer that died.
+// RequestsOf and NewID let tests leave requests as a writer would; Scope is
+// what an id is made for.
 var (
 	RequestsOf = requestsOf
 	NewID      = newID
+	Scope      = scope
 )

@@ -10,6 +10,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/registry"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // Promotion is one version of an application on its way into environments.
@@ -29,7 +30,9 @@ type Promotion struct {
 	BreakGlass string // why an environment with the strategy Never is promoted, or ""
 
 	Author, Committer git.Signature
-	Patience          time.Duration // how long races may be lost; 0: two minutes
+	// Key signs the commits; nil: nobody does.
+	Key      *signature.Key
+	Patience time.Duration // how long races may be lost; 0: two minutes
 	// Published is asked, before anything is written, whether the chart's version
 	// is where the environment takes it from. nil: nobody asks.
 	Published func(context.Context, registry.ChartRef) error

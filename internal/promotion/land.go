@@ -10,6 +10,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // Landing is a change and where it shall go.
@@ -21,6 +22,7 @@ type Landing struct {
 	Message    Message
 	Author     git.Signature
 	Committer  git.Signature
+	Key        *signature.Key // signs the commit; nil: nobody does
 	// Patience bounds the attempts: how long races may be lost. 0: two minutes.
 	Patience time.Duration
 }
@@ -84,7 +86,7 @@ func (l Landing) draft(ctx context.Context, tip git.Hash) (Landed, error) {
 	if err != nil {
 		return Landed{}, err
 	}
-	commit, err := commitOn(l.Repository, tip, applied, files, l.Message, l.Author, l.Committer)
+	commit, err := commitOn(l.Repository, tip, applied, files, l.Message, l.Author, l.Committer, l.Key)
 	if err != nil {
 		return Landed{}, err
 	}
@@ -95,7 +97,7 @@ func (l Landing) draft(ctx context.Context, tip git.Hash) (Landed, error) {
 }
 
 // commitOn makes the commit of what was applied; tip where that is nothing.
-func commitOn(r *git.Repository, tip git.Hash, applied []Applied, files []git.File, m Message, author, committer git.Signature) (git.Hash, error) {
+func commitOn(r *git.Repository, tip git.Hash, applied []Applied, files []git.File, m Message, author, committer git.Signature, key *signature.Key) (git.Hash, error) {
 	if len(files) == 0 {
 		return tip, nil
 	}
@@ -106,7 +108,7 @@ func commitOn(r *git.Repository, tip git.Hash, applied []Applied, files []git.Fi
 	now := time.Now()
 	author.When, committer.When = now, now
 	return r.Commit(git.CommitOptions{
-		Parent: tip, Files: files, Message: message, Author: author, Committer: committer,
+		Parent: tip, Files: files, Message: message, Author: author, Committer: committer, Key: key,
 	})
 }
 

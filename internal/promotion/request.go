@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // request is a promotion that any other writer of the branch may carry out, as
@@ -24,6 +25,11 @@ import (
 // credential: whoever made it could push the promotion himself, and nobody gets
 // around the protection of a branch by way of another's program. The id ends
 // with a seal as well, so that a list of refs tells already which ones count.
+//
+// The same holds for signatures. A writer with a key carries out, and so signs,
+// only what a writer with the same key asked for, which it proves by signing
+// the request. A writer without one takes only requests of its like: what is
+// to be signed does not become an unsigned commit.
 type request struct {
 	ID      string        `json:"id"`
 	Branch  string        `json:"branch"`
@@ -31,11 +37,13 @@ type request struct {
 	Intent  Intent        `json:"intent"`
 	Message Message       `json:"message"`
 	Author  git.Signature `json:"author"`
+	Key     string        `json:"key,omitempty"` // fingerprint of the key that signs; "": none
 }
 
 const (
 	requestFile = "request.json"
 	sealFile    = "seal"
+	signedFile  = "signature" // by the writer's key, where it has one
 	// requestTrailer tells the writer of a request which commit is its own.
 	requestTrailer = "Lockstep-Request"
 	// requestLife is how long a request counts. Its writer waits for it and
@@ -57,13 +65,22 @@ func requestsOf(branch string) string {
 	return requestsPrefix + hex.EncodeToString(sum[:6]) + "/"
 }
 
+// scope is what an id's seal is made for: a branch and, where the writer signs,
+// its key.
+func scope(branch string, key *signature.Key) string {
+	if key == nil {
+		return branch
+	}
+	return branch + "\n" + key.ID()
+}
+
 // newID makes an id: ids sort by the time at which they were made, as far as
 // clocks agree. That only says who goes first.
-func newID(remote *git.Remote, branch string, now time.Time) (id string, ok bool) {
+func newID(remote *git.Remote, scope string, now time.Time) (id string, ok bool) {
 	var random [8]byte
 	rand.Read(random[:])
 	id = fmt.Sprintf("%012x-%x", now.UnixMilli(), random)
-	seal, ok := remote.Seal([]byte(branch + "\n" + id))
+	seal, ok := remote.Seal([]byte(scope + "\n" + id))
 	if !ok {
 		return "", false
 	}
@@ -71,17 +88,17 @@ func newID(remote *git.Remote, branch string, now time.Time) (id string, ok bool
 }
 
 // believed reports whether an id was made with our credential.
-func believed(remote *git.Remote, branch, id string) bool {
+func believed(remote *git.Remote, scope, id string) bool {
 	at := strings.LastIndexByte(id, '-')
 	if at < 0 {
 		return false
 	}
-	seal, ok := remote.Seal([]byte(branch + "\n" + id[:at]))
+	seal, ok := remote.Seal([]byte(scope + "\n" + id[:at]))
 	return ok && seal[:idSeal] == id[at+1:]
 }
 
 // write makes the request's commit.
-func (r request) write(remote *git.Remote, into *git.Repository) (git.Hash, error) {
+func (r request) write(remote *git.Remote, into *git.Repository, key *signature.Key) (git.Hash, error) {
 	text, err := json.Marshal(r)
 	if err != nil {
 		return "", err
@@ -90,22 +107,30 @@ func (r request) write(remote *git.Remote, into *git.Repository) (git.Hash, erro
 	if !ok {
 		return "", errors.New("a request without a credential to seal it")
 	}
+	files := []git.File{
+		{Path: requestFile, Content: text, Mode: git.Regular},
+		{Path: sealFile, Content: []byte(seal + "\n"), Mode: git.Regular},
+	}
+	if key != nil {
+		signed, err := key.Sign(signature.Request, text)
+		if err != nil {
+			return "", err
+		}
+		files = append(files, git.File{Path: signedFile, Content: []byte(signed), Mode: git.Regular})
+	}
 	author := r.Author
 	author.When = r.Made
 	return into.Commit(git.CommitOptions{
 		Author: author, Message: fmt.Sprintf("%s to version %s", r.Intent.Application(), r.Intent.To),
-		Files: []git.File{
-			{Path: requestFile, Content: text, Mode: git.Regular},
-			{Path: sealFile, Content: []byte(seal + "\n"), Mode: git.Regular},
-		},
+		Files: files, Key: key,
 	})
 }
 
 var errNotBelieved = errors.New("the request is not one of ours")
 
-// readRequest reads a request that is meant for this ref and carries our seal.
-// errNotBelieved for everything else that a commit may hold.
-func readRequest(remote *git.Remote, from *git.Repository, branch string, ref git.Ref) (request, error) {
+// readRequest reads a request that is meant for this ref and carries our seal
+// and, where we have a key, its signature. errNotBelieved for everything else that a commit may hold.
+func readRequest(remote *git.Remote, from *git.Repository, branch string, ref git.Ref, key *signature.Key) (request, error) {
 	var r request
 	text, err := from.Read(ref.Hash, requestFile)
 	if err != nil {
@@ -125,5 +150,23 @@ func readRequest(remote *git.Remote, from *git.Repository, branch string, ref gi
 	if r.Branch != branch || requestsOf(branch)+r.ID != ref.Name || r.Intent.Kind != Dependency {
 		return r, fmt.Errorf("%w: it was made for another place", errNotBelieved)
 	}
-	return r, nil
+	return r, r.checkSigned(from, ref, text, key)
+}
+
+// checkSigned holds a request against our key: both have the same, or none.
+func (r request) checkSigned(from *git.Repository, ref git.Ref, text []byte, key *signature.Key) error {
+	if r.Key != key.ID() {
+		return fmt.Errorf("%w: its writer signs with another key", errNotBelieved)
+	}
+	if key == nil {
+		return nil
+	}
+	signed, err := from.Read(ref.Hash, signedFile)
+	if err == nil {
+		_, err = key.Signers().Verify(signature.Request, text, string(signed), r.Made)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", errNotBelieved, err)
+	}
+	return nil
 }

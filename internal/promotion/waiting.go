@@ -125,7 +125,7 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 	author.When = time.Now()
 	// Each is a commit of its own: what waited before is of no interest.
 	update.New, err = scratch.Commit(git.CommitOptions{
-		Author: author, Message: fmt.Sprintf("%s %s waits for %s", p.Application, p.Version, t.Environment),
+		Key: p.Key, Author: author, Message: fmt.Sprintf("%s %s waits for %s", p.Application, p.Version, t.Environment),
 		Files: []git.File{{Path: waitingFile, Content: text, Mode: git.Regular}},
 	})
 	if err != nil {

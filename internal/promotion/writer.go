@@ -162,12 +162,13 @@ func (w *writer) apply(ctx context.Context, tree Tree) (Applied, error) {
 	return Begin(ctx, tree, i)
 }
 
-// ours are the requests that were made with our credential, oldest first.
+// ours are the requests that were made with our credential and by writers who
+// sign with our key, as we do, oldest first.
 func (w *writer) ours(refs []git.Ref) []git.Ref {
 	prefix := requestsOf(w.branch)
 	return slices.DeleteFunc(refs, func(r git.Ref) bool {
 		id, ok := strings.CutPrefix(r.Name, prefix)
-		return !ok || !believed(w.target.Remote, w.branch, id)
+		return !ok || !believed(w.target.Remote, scope(w.branch, w.Key), id)
 	})
 }
 
@@ -175,10 +176,10 @@ func (w *writer) ours(refs []git.Ref) []git.Ref {
 func (w *writer) join(ctx context.Context, ahead int, start time.Time) error {
 	remote := w.target.Remote
 	now, _ := remote.Now()
-	id, _ := newID(remote, w.branch, now)
-	r := request{ID: id, Branch: w.branch, Made: now, Intent: w.intent, Message: w.message(w.target), Author: w.Author}
+	id, _ := newID(remote, scope(w.branch, w.Key), now)
+	r := request{ID: id, Branch: w.branch, Made: now, Intent: w.intent, Message: w.message(w.target), Author: w.Author, Key: w.Key.ID()}
 	r.Message.Trailers = append(r.Message.Trailers, requestTrailer+": "+id)
-	commit, err := r.write(remote, w.repository)
+	commit, err := r.write(remote, w.repository, w.Key)
 	if err != nil {
 		return err
 	}
@@ -311,7 +312,7 @@ func (w *writer) commit(ctx context.Context, on git.Hash, i Intent, m Message, a
 	if err != nil {
 		return Applied{}, "", fmt.Errorf("on %s: %w", on.Short(), err)
 	}
-	commit, err := commitOn(w.repository, on, []Applied{applied}, filesOf([]Applied{applied}), m, author, w.Committer)
+	commit, err := commitOn(w.repository, on, []Applied{applied}, filesOf([]Applied{applied}), m, author, w.Committer, w.Key)
 	return applied, commit, err
 }
 
@@ -320,7 +321,7 @@ func (w *writer) commit(ctx context.Context, on git.Hash, i Intent, m Message, a
 // late, leaves head as it is and is taken all the same: its writer looks why.
 func (w *writer) carryOut(ctx context.Context, head git.Hash, ref git.Ref) (next git.Hash, ok bool, err error) {
 	remote := w.target.Remote
-	r, err := readRequest(remote, w.repository, w.branch, ref)
+	r, err := readRequest(remote, w.repository, w.branch, ref, w.Key)
 	if errors.Is(err, errNotBelieved) {
 		slog.WarnContext(ctx, "a request is left alone", "ref", ref.Name, "reason", err)
 		return head, false, nil

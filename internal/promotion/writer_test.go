@@ -19,6 +19,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // rush is many writers of one branch, each an application of its own but every
@@ -53,6 +54,10 @@ func newRush(t *testing.T) *rush {
 
 // promote is one writer in a world of its own.
 func (r *rush) promote(ctx context.Context, i int) (promotion.Landed, error) {
+	return r.promoteWith(ctx, i, nil)
+}
+
+func (r *rush) promoteWith(ctx context.Context, i int, key *signature.Key) (promotion.Landed, error) {
 	remote, err := git.NewRemote(r.repository.URL, git.Access{})
 	if err != nil {
 		return promotion.Landed{}, err
@@ -60,6 +65,7 @@ func (r *rush) promote(ctx context.Context, i int) (promotion.Landed, error) {
 	p := promotion.Promotion{
 		Application: appOf(i), Chart: edit.Selector{Name: appOf(i)}, Version: versionOf(i), Patience: 2 * time.Minute,
 		Author: git.Signature{Name: fmt.Sprintf("Writer %d", i), Email: "writer@example.com"}, Run: fmt.Sprintf("ci/%d", i),
+		Key: key,
 	}
 	return p.Into(ctx, promotion.Target{Environment: "staging", Remote: remote, Path: "."})
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -29,6 +30,7 @@ type config struct {
 	Timeout        time.Duration `param:"timeout" default:"2m" desc:"How long to go on when others push to the branch at the same time. Example: 5m"`
 
 	git.Login
+	signature.Folder
 
 	Source string `workspace:"source" required:"true" desc:"Folder of the checkout, the one that holds .git."`
 
@@ -44,6 +46,10 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	key, err := c.Key()
+	if err != nil {
+		return err
+	}
 	repository, err := git.Open(c.Source)
 	if err != nil {
 		return err
@@ -63,6 +69,7 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
+	landing.Key = key
 	landed, err := promotion.Land(ctx, landing)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Retryable("Timeout", err, "Nothing is half done. Try again, or raise timeout.")

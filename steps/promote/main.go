@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 	"github.com/lockstep-cd/lockstep/internal/registry"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -42,6 +43,7 @@ type config struct {
 	Timeout         time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take, races with others included. Example: 10m"`
 
 	git.Login
+	signature.Folder
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
 
 	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, refused, failed."`
@@ -149,11 +151,15 @@ func (c *config) open(url string) (*git.Remote, error) {
 }
 
 func (c *config) everywhere(known *environment.Environments) (promotion.Everywhere, error) {
+	key, err := c.Key()
+	if err != nil {
+		return promotion.Everywhere{}, err
+	}
 	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
 	p := promotion.Promotion{
 		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
 		Version: c.Version, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run, BreakGlass: c.BreakGlass,
-		Author: author, Committer: author, Patience: c.Timeout,
+		Author: author, Committer: author, Key: key, Patience: c.Timeout,
 	}
 	if c.Name == "" && c.Alias == "" {
 		p.Chart.Name = c.Application

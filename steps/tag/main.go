@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/version"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -15,12 +16,13 @@ type config struct {
 	Path      string        `param:"path" default:"." desc:"Folder of the checkout whose commit is released. A shallow one is enough. Example: /workspace/source"`
 	URL       string        `param:"url" desc:"Repository to tag. Empty: the checkout's origin."`
 	Tag       string        `param:"tag" required:"true" desc:"Name of the tag. Example: v2.3.119"`
-	Message   string        `param:"message" desc:"Message of an annotated tag. Empty: a light tag."`
+	Message   string        `param:"message" desc:"Message of an annotated tag. Empty: a light tag, or with signing-key the tag's name."`
 	UserName  string        `param:"user-name" default:"Lockstep" desc:"Who made an annotated tag."`
 	UserEmail string        `param:"user-email" default:"lockstep@lockstep.dev" desc:"Their address."`
 	Timeout   time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
 
 	git.Login
+	signature.Folder
 
 	ResultTag string `result:"tag" desc:"The tag."`
 	Commit    string `result:"commit" desc:"The commit that it stands for, 40 hex digits."`
@@ -33,6 +35,10 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
+	key, err := c.Key()
+	if err != nil {
+		return err
+	}
 	repository, err := git.Open(c.Path)
 	if err != nil {
 		return err
@@ -46,7 +52,7 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	err = version.Tag(ctx, remote, repository, commit, version.TagOptions{
-		Tag: c.Tag, Message: c.Message, By: git.Signature{Name: c.UserName, Email: c.UserEmail, When: time.Now()},
+		Tag: c.Tag, Message: c.Message, By: git.Signature{Name: c.UserName, Email: c.UserEmail, When: time.Now()}, Key: key,
 	})
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ var (
 	basicAuth    = workspace{"basic-auth", "Git credentials: .git-credentials and .gitconfig, or username and password of a kubernetes.io/basic-auth secret.", true}
 	sshDirectory = workspace{"ssh-directory", "SSH key, known_hosts and config, or a kubernetes.io/ssh-auth secret.", true}
 	sslCA        = workspace{"ssl-ca-directory", "CA certificates of the Git server.", true}
+	signingKey   = workspace{"signing-key", "Key that signs what is written: ssh-privatekey (SSH) or private.asc (OpenPGP), and passphrase where it has one.", true}
 	dockerConfig = workspace{"dockerconfig", "config.json with the registries' credentials.", true}
 	source       = workspace{"source", "Working folder of the steps; an emptyDir does.", false}
 )
@@ -21,6 +22,13 @@ var (
 func gitAccess(more map[string]string) map[string]string {
 	all := map[string]string{"basic-auth": "basic-auth", "ssh-directory": "ssh-directory", "ssl-ca-directory": "ssl-ca-directory"}
 	maps.Copy(all, more)
+	return all
+}
+
+// signing is gitAccess for a program that signs.
+func signing(more map[string]string) map[string]string {
+	all := gitAccess(more)
+	all["signing-key"] = "signing-key"
 	return all
 }
 
@@ -74,7 +82,7 @@ func build() task {
 			{"test-command", required, "Command line for /bin/sh that tests the application and builds what goes into the image, run in the repository's folder. It finds VERSION and COMMIT in its environment. Example: go test ./... && go build -o dist/ ."},
 			{"insecure-registries", "", "Registries that are reached over plain HTTP, one host:port per line. Example: registry.local:5000"},
 		},
-		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, dockerConfig},
+		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, signingKey, dockerConfig},
 		steps: []use{
 			{
 				// Enough history for next-version to see which commits before this one wait for a number.
@@ -129,7 +137,7 @@ func build() task {
 				with: map[string]string{
 					"path": "$(workspaces.source.path)/repository", "tag": "$(steps.next-version.results.tag)", "message": "release " + version,
 				},
-				workspaces: gitAccess(nil), sees: []string{"source"},
+				workspaces: signing(nil), sees: []string{"source"},
 			},
 		},
 	}
@@ -146,7 +154,7 @@ func updateEnvironment() task {
 			{"source", "", "Repository and commit that the version was built from, for the commit's trailers. Example: https://git.example.com/acme/user-service@<40 hex digits>"},
 			{"run", "$(context.taskRun.namespace)/$(context.taskRun.name)", "Run that does this, for the commit's trailers: namespace/name"},
 		},
-		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA},
+		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, signingKey},
 		steps: []use{
 			{
 				program: "clone", expose: []string{"url"}, exposeAs: map[string]string{"revision": "branch"},
@@ -166,7 +174,7 @@ func updateEnvironment() task {
 					"Lockstep-Environment: $(params.environment)", "Lockstep-Application: $(params.application)",
 					"Lockstep-Source: $(params.source)", "Lockstep-Run: $(params.run)",
 				}, "\n")},
-				workspaces: gitAccess(map[string]string{"source": repository}),
+				workspaces: signing(map[string]string{"source": repository}),
 				results:    []string{"commit", "changed", "outcome"},
 			},
 		},
