@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // What every file says in its first two keys.
@@ -57,6 +59,9 @@ type Environment struct {
 	Soak       Duration `json:"soak,omitzero"`
 	Windows    []Window `json:"windows,omitempty"` // none: always
 	Frozen     bool     `json:"frozen"`
+	// RecordKey are the keys that its deployment records are signed with. With
+	// any, gates believe no others; with none, every record.
+	RecordKey []signature.PublicKey `json:"recordKey,omitempty"`
 }
 
 // Duration is written the way people write it: 2h, not 2h0m0s.

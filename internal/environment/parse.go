@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/yaml"
 )
 
@@ -18,6 +19,7 @@ const (
 	MaxSize         = 256 << 10 // bytes
 	maxEnvironments = 500
 	maxWindows      = 20
+	maxKeys         = 10
 	maxFaults       = 50 // that are collected
 )
 
@@ -148,6 +150,7 @@ func (r *reader) readEnvironment(n yaml.Node) *place {
 			return nil
 		})},
 		field{"frozen", false, boolean(&e.Frozen)},
+		field{"recordKey", false, r.keys("recordKey", &e.RecordKey)},
 	)
 	if after := n.Get("after"); e.Soak > 0 && (!after.Exists() || after.Target().Kind() == yaml.Sequence && len(e.After) == 0) {
 		r.fail(n.Get("soak"), "soak: it counts from the verification in the environments of after, and there are none")
@@ -237,6 +240,26 @@ func (r *reader) list(key string, most int, read func(yaml.Node) error) func(yam
 			}
 		}
 		return nil
+	}
+}
+
+// keys reads a public key or a list of them. A list of none would believe
+// everybody, which nobody means who writes the key down.
+func (r *reader) keys(key string, into *[]signature.PublicKey) func(yaml.Node) error {
+	one := func(n yaml.Node) error {
+		var k signature.PublicKey
+		err := scalar(&k, signature.ParsePublicKey)(n)
+		*into = append(*into, k)
+		return err
+	}
+	return func(n yaml.Node) error {
+		if n.Target().Kind() == yaml.Scalar {
+			return one(n)
+		}
+		if n.Target().Kind() == yaml.Sequence && len(n.Items()) == 0 {
+			return errors.New("a list of no keys; leave it out, and records need no signature")
+		}
+		return r.list(key, maxKeys, one)(n)
 	}
 }
 

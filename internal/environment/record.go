@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // State says what became of a deployment.
@@ -50,19 +52,27 @@ const maxNote = 1 << 20 // bytes
 // like a record and cannot be read becomes an Unreadable one of what the record
 // before it deployed, whose word is not the last then. Unknown keys are
 // ignored.
-func ParseRecords(commit, note string) (records []Record, warnings []error) {
+//
+// With keys, only what one of them signed is a record; anything else neither
+// opens nor closes a gate. A signature holds for its commit and environment,
+// which it covers. That a record was taken away is not seen.
+func ParseRecords(commit, note string, keys ...signature.PublicKey) (records []Record, warnings []error) {
 	if len(note) > maxNote {
 		warnings = append(warnings, fmt.Errorf("note of %.12s: only the last %d of %d bytes are read", commit, maxNote, len(note)))
 		_, note, _ = strings.Cut(note[len(note)-maxNote:], "\n")
 	}
-	number := 0
+	number, unsigned := 0, 0
 	for line := range strings.Lines(note) {
 		number++
 		line = strings.TrimSpace(line)
 		if line == "" {
 			continue
 		}
-		r, err := parseRecord(commit, line)
+		r, err := parseRecord(commit, line, keys)
+		if errors.Is(err, signature.ErrNotTrusted) {
+			unsigned++
+			continue
+		}
 		if err != nil {
 			warnings = append(warnings, fmt.Errorf("note of %.12s, line %d: %w", commit, number, err))
 			if !errors.Is(err, errNoRecord) && len(records) > 0 {
@@ -74,15 +84,24 @@ func ParseRecords(commit, note string) (records []Record, warnings []error) {
 		}
 		records = append(records, r)
 	}
+	if unsigned > 0 {
+		warnings = append(warnings, fmt.Errorf("note of %.12s: %d lines are not signed by a recordKey and do not count", commit, unsigned))
+	}
 	return records, warnings
 }
 
 // errNoRecord marks what says nothing about this commit's deployments.
 var errNoRecord = errors.New("it is no record of this commit")
 
-func parseRecord(commit, line string) (Record, error) {
+func parseRecord(commit, line string, keys []signature.PublicKey) (Record, error) {
 	if !strings.HasPrefix(line, "{") {
 		return Record{}, errNoRecord
+	}
+	if len(keys) > 0 {
+		var err error
+		if line, err = signedPart(line, keys); err != nil {
+			return Record{}, err
+		}
 	}
 	var r Record
 	if err := json.Unmarshal([]byte(line), &r); err != nil {
@@ -109,6 +128,37 @@ func (r Record) check() error {
 		seen[a.Name] = true
 	}
 	return nil
+}
+
+// beforeSignature stands between a record and its signature, which is the last
+// key of the line.
+const beforeSignature = `,"signature":"`
+
+// Line is the record as a line of a note, signed with an SSH key; nil: by
+// nobody. What is signed are the bytes of the line without its signature, so
+// that nobody has to write JSON in the same way to check it.
+func (r Record) Line(key *signature.Key) (string, error) {
+	text, err := json.Marshal(r)
+	if err != nil || key == nil {
+		return string(text), err
+	}
+	armored, err := key.Sign(signature.Record, text)
+	if err != nil {
+		return "", err
+	}
+	return string(text[:len(text)-1]) + beforeSignature + signature.Line(armored) + `"}`, nil
+}
+
+// signedPart is what of a line was signed by one of the keys, as it was;
+// signature.ErrNotTrusted where that is nothing.
+func signedPart(line string, keys []signature.PublicKey) (string, error) {
+	at := strings.LastIndex(line, beforeSignature)
+	if at < 0 || !strings.HasSuffix(line, `"}`) {
+		return "", signature.ErrNotTrusted
+	}
+	text, signed := line[:at]+"}", strings.TrimSuffix(line[at+len(beforeSignature):], `"}`)
+	_, err := signature.SignersOf(keys...).Verify(signature.Record, []byte(text), signature.Armored(signed), time.Time{})
+	return text, err
 }
 
 // version of an application at this deployment; "" when it is not there.

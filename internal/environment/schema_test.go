@@ -110,6 +110,12 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	for _, url := range []string{"https://u:p@h/e", "https://h", "h/e", "ftp://h/e", "-x"} {
 		wrong = append(wrong, strings.Replace(one(""), "https://h/staging", url, 1))
 	}
+	for _, key := range []string{publicKey, "[" + publicKey + "]", "[" + publicKey + ", " + publicKey + "]"} {
+		well = append(well, one("  recordKey: "+key+"\n"))
+	}
+	for _, key := range []string{"", "''", "[]", "ssh-ed25519", "AAAA", "{a: b}", "[[" + publicKey + "]]"} {
+		wrong = append(wrong, one("  recordKey: "+key+"\n"))
+	}
 	for _, text := range well {
 		if err := s.Validate(document(t, text)); err != nil {
 			t.Errorf("the schema refuses %s\n%v", text, err)

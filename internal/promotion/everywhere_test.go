@@ -12,6 +12,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // everywhere promotes web 1.0.1 by a file of environments, in which %s is the
@@ -74,5 +75,33 @@ func TestRecordsAreReadOnce(t *testing.T) {
 	}
 	if one, three := asked(1), asked(3); one == 0 || one != three {
 		t.Errorf("staging's host was asked %d times for one environment and %d times for three", one, three)
+	}
+}
+
+// TestRow47_GatesBelieveSignedRecords: where the environment before has a
+// recordKey, what anybody else wrote does not open the gate.
+func TestRow47_GatesBelieveSignedRecords(t *testing.T) {
+	key, public := newKey(t)
+	stranger, _ := newKey(t)
+	for name, c := range map[string]struct {
+		by   *signature.Key
+		want promotion.Outcome
+	}{"unsigned": {nil, promotion.Waiting}, "by a stranger": {stranger, promotion.Waiting}, "by the key": {key, promotion.Promoted}} {
+		server := gittest.NewServer(t)
+		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.1")})
+		server.Create("production", gittest.Files{"Chart.yaml": list("1.0.0")})
+		line, err := environment.Record{
+			State: environment.Verified, Environment: "staging", Commit: repository.Head("main"), Revision: 1, Finished: time.Now().Truncate(time.Second),
+			Applications: []environment.Application{{Name: "web", Version: "1.0.1"}},
+		}.Line(c.by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		repository.Git("notes", "--ref=lockstep", "add", "-m", line, "main")
+		e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Manual, recordKey: "`+public+`"}`+"\n"+
+			`- {name: production, repository: "%s/production.git", namespace: b, promotion: Auto, after: [staging]}`+"\n")
+		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != c.want || r.Err != nil {
+			t.Errorf("%s: got %+v, want %s", name, r, c.want)
+		}
 	}
 }

@@ -63,7 +63,7 @@ func (e *Everywhere) upstream(ctx context.Context, env environment.Environment) 
 		return dependencies
 	})
 	for commit, note := range notes {
-		found, warnings := environment.ParseRecords(string(commit), note)
+		found, warnings := environment.ParseRecords(string(commit), note, env.RecordKey...)
 		for _, w := range warnings {
 			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", env.Name, "error", w)
 		}

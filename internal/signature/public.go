@@ -4,6 +4,7 @@ import (
 	"crypto/rsa"
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/crypto/ssh"
 )
@@ -21,7 +22,7 @@ func ParsePublicKey(text string) (PublicKey, error) {
 	if err != nil || len(options) > 0 || len(rest) > 0 {
 		return PublicKey{}, errors.New("it is no SSH public key such as ssh-ed25519 AAAA…, the line of a .pub file")
 	}
-	return PublicKey{text: text, key: key}, strong(key)
+	return PublicKey{text: strings.TrimSpace(text), key: key}, strong(key)
 }
 
 // MarshalText gives the form that ParsePublicKey reads.

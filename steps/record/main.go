@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -26,6 +27,7 @@ type config struct {
 	Timeout     time.Duration `param:"timeout" default:"2m" desc:"How long all of it may take. Example: 2m"`
 
 	git.Login
+	signature.Folder
 
 	Record string `result:"record" desc:"State that was recorded: verified, deployed, failed or superseded; empty when nothing was deployed."`
 }

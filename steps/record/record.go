@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -14,6 +13,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/release"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // record writes the note and then ends the lease, which it also does when the
@@ -61,6 +61,10 @@ func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.
 	if c.URL == "" {
 		return fault.Usage("InvalidParameters", errors.New("url is required to record a commit"), "")
 	}
+	key, keys, err := recordKey(c)
+	if err != nil {
+		return err
+	}
 	remote, err := git.NewRemote(c.URL, c.Access(0))
 	if err != nil {
 		return err
@@ -74,20 +78,35 @@ func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.
 		return fmt.Errorf("read the records of %s: %w", commit.Short(), err)
 	}
 	c.Record = string(e.State)
-	if isKnown(ctx, known[commit], e) {
+	if isKnown(ctx, known[commit], e, keys...) {
 		slog.InfoContext(ctx, "this is on record already", "state", e.State, "commit", commit)
 		return nil
 	}
-	line, err := json.Marshal(e)
+	line, err := e.Line(key)
 	if err != nil {
 		return fmt.Errorf("write the record of %s: %w", commit.Short(), err)
 	}
 	by := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail, When: e.Finished}
-	if err := remote.AppendNote(ctx, commit, string(line), by); err != nil {
+	if err := remote.AppendNote(ctx, commit, line, by); err != nil {
 		return fmt.Errorf("record the deployment of %s in %s: %w", commit.Short(), remote.URL(), err)
 	}
 	slog.InfoContext(ctx, "recorded", "state", e.State, "commit", commit, "note", "refs/notes/lockstep")
 	return nil
+}
+
+// recordKey is the key that signs the record, and whose records count as
+// known: with a key, only its own.
+func recordKey(c *config) (*signature.Key, []signature.PublicKey, error) {
+	key, err := c.Key()
+	if err != nil || key == nil {
+		return nil, nil, err
+	}
+	public, ok := key.Public()
+	if !ok {
+		return nil, nil, fault.Usage("SigningKeyInvalid", errors.New("records are signed with SSH keys, and the signing key is one of OpenPGP"),
+			"Make a key with ssh-keygen -t ed25519.")
+	}
+	return key, []signature.PublicKey{public}, nil
 }
 
 // describe says what became of the deployment. Times are the cluster's: of the
@@ -141,8 +160,8 @@ func state(c *config) environment.State {
 
 // isKnown reports whether the newest record says the same already: a repeated
 // run, or one that found nothing to do, adds nothing.
-func isKnown(ctx context.Context, note string, e environment.Record) bool {
-	records, warnings := environment.ParseRecords(e.Commit, note)
+func isKnown(ctx context.Context, note string, e environment.Record, keys ...signature.PublicKey) bool {
+	records, warnings := environment.ParseRecords(e.Commit, note, keys...)
 	for _, w := range warnings {
 		slog.WarnContext(ctx, "a line of the note was not read", "why", w)
 	}

@@ -224,16 +224,16 @@ func conclude() task {
 			{"environments", "", "Where environments.yaml is: the URL of a Git repository. Empty: nothing follows. Example: https://git.example.com/acme/environments"},
 			{"insecure-registries", "", "Registries that are reached over plain HTTP, one host:port per line. Example: registry.local:5000"},
 		},
-		workspaces: []workspace{basicAuth, sshDirectory, sslCA, dockerConfig},
+		workspaces: []workspace{basicAuth, sshDirectory, sslCA, signingKey, dockerConfig},
 		steps: []use{
 			{
 				program: "record", expose: []string{"url", "environment", "release", "namespace", "run", "status"},
-				workspaces: gitAccess(nil), results: []string{"record"},
+				workspaces: signing(nil), results: []string{"record"},
 			},
 			{
 				program: "promote", expose: []string{"environments", "environments-file", "environments-revision", "run"},
 				with:       map[string]string{"from": "$(params.environment)", "insecure": "$(params.insecure-registries)"},
-				workspaces: gitAccess(map[string]string{"dockerconfig": "dockerconfig"}), results: []string{"outcomes"},
+				workspaces: signing(map[string]string{"dockerconfig": "dockerconfig"}), results: []string{"outcomes"},
 			},
 		},
 	}
