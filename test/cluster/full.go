@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -46,6 +47,24 @@ func (f full) Build(ctx context.Context) error {
 
 // BuildTools compiles what people and the Makefile use beside the cluster.
 func (f full) BuildTools(ctx context.Context) error { return f.programs.build(ctx, tools()...) }
+
+// BuildGitea compiles Gitea alone, for tests that start one of their own, and
+// tells where the program is and where the source is that it reads files from.
+func (f full) BuildGitea(ctx context.Context, out io.Writer) error {
+	if err := f.programs.build(ctx, "gitea"); err != nil {
+		return err
+	}
+	program, err := f.programs.path("gitea")
+	if err != nil {
+		return err
+	}
+	source, err := f.programs.source(ctx, "gitea", "code.gitea.io/gitea")
+	if err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "program %s\nsource %s\n", program, source)
+	return err
+}
 
 func (f full) Up(ctx context.Context, last string) error {
 	if last != "" && !slices.Contains(fullParts(), last) {

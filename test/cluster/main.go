@@ -26,6 +26,7 @@ const usage = `usage: go run . [light | full] <command>
 
   full up registry | kubernetes | gitea | tekton    start only as far as that part
   build tools                             compile only kubectl, ko and crane
+  build gitea                             compile only Gitea; tells where it and its files are
 
 Without a profile: build, down, clean and status mean both, env means full.
 `
@@ -78,6 +79,8 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case command == "build" && len(args) == 1 && args[0] == "tools":
 		return full.BuildTools(ctx)
+	case command == "build" && len(args) == 1 && args[0] == "gitea":
+		return full.BuildGitea(ctx, os.Stdout)
 	case command == "up" && len(profiles) == 1 && len(args) <= 1:
 		return profiles[0].Up(ctx, first(args))
 	case command == "status" && (len(args) == 0 || len(args) == 1 && args[0] == "--json"):
