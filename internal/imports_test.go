@@ -25,7 +25,7 @@ var rooms = map[string][]string{
 	"edit":        {"yaml"},
 	"environment": {"yaml", "signature"},
 	"registry":    {"redact", "yaml"},
-	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature"},
+	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge"}, // forge: one of two ways to deliver
 	"chart":       {"registry", "redact"},
 	"cluster":     {"redact", "clock"},
 	"release":     {"cluster", "chart"},

@@ -139,4 +139,7 @@ type Update struct {
 	Ref string // full name, "refs/…"
 	Old Hash   // where the caller believes it to be; Zero: it must not exist
 	New Hash   // where it shall be; Zero: delete it
+	// Rebuild: Ref is a branch that is the caller's alone, such as that of a
+	// pull request, so New need not descend from Old.
+	Rebuild bool
 }

@@ -21,7 +21,7 @@ import (
 //     the ref is still at Old and the server does not want the update.
 //
 // A branch only ever moves forward: New must descend from Old, else
-// ErrInvalid. Other refs may be replaced.
+// ErrInvalid, unless the update says Rebuild. Other refs may be replaced.
 func (r *Remote) Push(ctx context.Context, from *Repository, updates ...Update) error {
 	return r.push(ctx, from, nil, updates)
 }
@@ -64,7 +64,7 @@ func (r *Repository) checkUpdates(updates []Update) error {
 		if err := checkRef(u.Ref); err != nil {
 			return err
 		}
-		if !strings.HasPrefix(u.Ref, "refs/heads/") || u.Old.IsZero() || u.New.IsZero() {
+		if !strings.HasPrefix(u.Ref, "refs/heads/") || u.Old.IsZero() || u.New.IsZero() || u.Rebuild {
 			continue
 		}
 		forward, err := r.Ancestor(u.Old, u.New)

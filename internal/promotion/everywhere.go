@@ -2,13 +2,11 @@ package promotion
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
-	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
@@ -28,6 +26,8 @@ type Everywhere struct {
 	// DryRun writes nothing: results say what would come of it, and show the
 	// difference.
 	DryRun bool
+	// PullRequests says how promotions by pull request go.
+	PullRequests PullRequests
 	// Tell hears of each result as it comes, from several goroutines. It may be nil.
 	Tell func(Result)
 
@@ -78,13 +78,9 @@ func (e *Everywhere) prepare(ctx context.Context) {
 }
 
 func (e *Everywhere) reach(ctx context.Context, env environment.Environment, do func(context.Context, environment.Environment, Target) []Result) []Result {
-	r := e.result(env.Name)
-	if env.Delivery != environment.ByCommit {
-		return []Result{r.failed(fault.Refused("DeliveryNotSupported", fmt.Errorf("%s takes promotions by %s, which is not done yet", env.Name, env.Delivery), ""))}
-	}
 	remote, err := e.Open(env.Repository)
 	if err != nil {
-		return []Result{r.failed(err)}
+		return []Result{e.result(env.Name).failed(err)}
 	}
 	return do(ctx, env, Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path})
 }
@@ -104,15 +100,31 @@ func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Tar
 	case e.DryRun:
 		return e.preview(ctx, t, r)
 	}
-	landed, err := e.Into(ctx, t)
-	if err != nil {
-		return r.failed(err)
-	}
-	if e.Exact {
+	r = e.deliver(ctx, env, t, e.Promotion)
+	if e.Exact && r.Err == nil {
 		// Whoever asks for a version by name does not want the one that was asked for before.
 		if err := e.withdraw(ctx, t); err != nil {
 			slog.WarnContext(ctx, "what waited for this environment before stays", "ref", e.waitingRef(t), "error", err)
 		}
+	}
+	return r
+}
+
+// deliver brings a promotion that may go to the environment in the way it takes
+// them.
+func (e *Everywhere) deliver(ctx context.Context, env environment.Environment, t Target, p Promotion) Result {
+	r := p.result(env.Name)
+	if env.Delivery == environment.ByPullRequest {
+		done, err := p.Propose(ctx, t, e.PullRequests)
+		if r.URL = done.Request.URL; err != nil {
+			return r.failed(err)
+		}
+		r.Outcome, r.Commit = done.Outcome, done.Commit
+		return r
+	}
+	landed, err := p.Into(ctx, t)
+	if err != nil {
+		return r.failed(err)
 	}
 	r.Outcome, r.Commit = landed.Outcome, landed.Commit
 	return r

@@ -21,7 +21,8 @@ type state struct {
 
 // Follow promotes what one environment has verified last into the chosen ones:
 // of the applications (none: all) each that they have in another version, as one
-// commit per environment, so that what was verified together arrives together.
+// commit per environment, so that what was verified together arrives together;
+// by pull request, as one for each application.
 // An environment without a verified deployment on record counts with the
 // versions of its branch. The fields of the Promotion that say what is promoted
 // are not looked at.
@@ -130,7 +131,14 @@ func (f *following) run(ctx context.Context, applications []string) []Result {
 		}
 		f.consider(ctx, name, version)
 	}
-	if len(f.open) > 0 {
+	switch {
+	case len(f.open) == 0:
+	case f.env.Delivery == environment.ByPullRequest && !f.DryRun:
+		// There is one request for each application.
+		for _, p := range f.open {
+			f.results = append(f.results, f.deliver(ctx, f.env, f.draft.target, p))
+		}
+	default:
 		f.commit(ctx)
 	}
 	heard := slices.ContainsFunc(f.heard, func(r Result) bool { return r.Environment == f.env.Name })

@@ -55,6 +55,7 @@ const (
 	Unchanged  Outcome = "unchanged"
 	Superseded Outcome = "superseded"
 	Waiting    Outcome = "waiting" // a gate is closed
+	Opened     Outcome = "opened"  // a pull request is open
 	Refused    Outcome = "refused"
 	Failed     Outcome = "failed"
 )

@@ -68,6 +68,15 @@ func (p Promotion) intent(t Target) Intent {
 	}
 }
 
+// first holds the promotion against the branch for the first time.
+func (p Promotion) first(ctx context.Context, tree Tree, t Target) (Applied, error) {
+	i := p.intent(t)
+	if i.From = p.from; i.From != "" {
+		return Apply(ctx, tree, i)
+	}
+	return Begin(ctx, tree, i)
+}
+
 func (p Promotion) trailers(t Target) []string {
 	return []string{
 		"Lockstep-Environment: " + t.Environment, "Lockstep-Application: " + p.Application,

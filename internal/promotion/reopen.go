@@ -58,14 +58,12 @@ func (e *Everywhere) reopenOne(ctx context.Context, env environment.Environment,
 		again.Promotion = p
 		return again.preview(ctx, t, r)
 	}
-	landed, err := p.Into(ctx, t)
-	if err != nil {
-		return r.failed(err)
+	if r = e.deliver(ctx, env, t, p); r.Err != nil {
+		return r
 	}
 	if err := drop(ctx, t.Remote, ref); err != nil {
 		// The next time finds nothing to do, and drops it then.
 		slog.WarnContext(ctx, "it is promoted and still waits", "ref", ref.Name, "error", err)
 	}
-	r.Outcome, r.Commit = landed.Outcome, landed.Commit
 	return r
 }

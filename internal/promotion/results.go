@@ -19,6 +19,7 @@ type Result struct {
 	Outcome     Outcome
 	Commit      git.Hash // ours, or the tip at which nothing was left to do; "" where none was found
 	Reason      string   // why it waits
+	URL         string   // of the pull request, where there is one
 	Err         error    // of Refused and Failed
 	DryRun      bool     // nothing was written: it is what would come of it
 	Diff        string   // of a dry run, as git diff prints it
@@ -37,10 +38,11 @@ func (r Result) MarshalJSON() ([]byte, error) {
 		Outcome     Outcome  `json:"outcome"`
 		Commit      git.Hash `json:"commit,omitempty"`
 		Reason      string   `json:"reason,omitempty"`
+		URL         string   `json:"url,omitempty"`
 		Error       string   `json:"error,omitempty"`
 		DryRun      bool     `json:"dryRun,omitempty"`
 		Diff        string   `json:"diff,omitempty"`
-	}{r.Environment, r.Application, r.Version, r.Outcome, r.Commit, r.Reason, message, r.DryRun, r.Diff})
+	}{r.Environment, r.Application, r.Version, r.Outcome, r.Commit, r.Reason, r.URL, message, r.DryRun, r.Diff})
 }
 
 func (r Result) failed(err error) Result {

@@ -139,7 +139,7 @@ func (w *writer) begin(ctx context.Context, tip git.Hash, others ...git.Hash) (L
 		return Landed{}, err
 	}
 	tree := CommitTree(w.repository, tip)
-	applied, err := w.apply(ctx, tree)
+	applied, err := w.first(ctx, tree, w.target)
 	if err != nil {
 		return Landed{}, err
 	}
@@ -151,15 +151,6 @@ func (w *writer) begin(ctx context.Context, tip git.Hash, others ...git.Hash) (L
 	}
 	w.intent, w.begun = applied.Intent, true
 	return Landed{}, nil
-}
-
-// apply holds the promotion against the branch for the first time.
-func (w *writer) apply(ctx context.Context, tree Tree) (Applied, error) {
-	i := w.Promotion.intent(w.target)
-	if i.From = w.from; i.From != "" {
-		return Apply(ctx, tree, i)
-	}
-	return Begin(ctx, tree, i)
 }
 
 // ours are the requests that were made with our credential and by writers who

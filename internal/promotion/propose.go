@@ -1,0 +1,362 @@
+package promotion
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net/url"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/redact"
+)
+
+// PullRequests says how promotions by pull request go. The zero value opens a
+// request and leaves it at that.
+type PullRequests struct {
+	Forge forge.Kind // "": found out
+	// Merge merges a request as soon as its forge finds it ready.
+	Merge  bool
+	Method forge.Method
+	// Wait is how long to wait until a request is merged, by whomever; 0: not.
+	Wait time.Duration
+}
+
+// Proposed is what became of a promotion by pull request.
+type Proposed struct {
+	Outcome Outcome
+	// Commit is the tip at which nothing was left to do; what the base got, of
+	// Promoted; what is proposed, of Opened.
+	Commit  git.Hash
+	Request forge.Request // the zero value where there is none
+}
+
+// proposer brings one promotion onto a branch of its own and opens a pull
+// request from there. There is one request per application and environment:
+// a newer version takes over the branch, and gives the request its own title.
+type proposer struct {
+	Promotion
+	target     Target
+	how        PullRequests
+	repository *git.Repository
+	forge      *forge.Repository
+
+	base     git.Ref
+	intent   Intent // with From, once begun
+	begun    bool
+	labels   []string
+	built    git.Hash // what is proposed, and the base's tip it was built on
+	on       git.Hash
+	proposed forge.Request
+}
+
+// Propose opens a pull request for the promotion, or updates the open one, and
+// waits for it as far as it is told to. The branch is rebuilt on the base's tip,
+// so a base that moved never makes a conflict that the intent can solve.
+//
+// A request that somebody closes meanwhile is a Refused fault
+// PullRequestClosed, one that is not merged in time a Retryable one,
+// PullRequestNotMerged. Other errors are those of Into and of the room forge.
+func (p Promotion) Propose(ctx context.Context, t Target, how PullRequests) (Proposed, error) {
+	remote := t.Remote
+	through, err := remote.RoundTripper()
+	if err != nil {
+		return Proposed{}, err
+	}
+	on, err := forge.Open(ctx, forge.Options{URL: remote.Page(), Kind: how.Forge, Credential: remote.Credential, Transport: through})
+	if err != nil {
+		return Proposed{}, err
+	}
+	w := &proposer{Promotion: p, target: t, how: how, repository: git.NewMemory(), forge: on}
+	done, err := w.open(ctx)
+	if err != nil || done.Outcome != Opened || how.Wait == 0 {
+		return done, err
+	}
+	return w.await(ctx)
+}
+
+// BranchFor is the branch of the pull request for an application in an environment.
+func BranchFor(environment, application string) string {
+	return "lockstep/" + environment + "/" + application
+}
+
+func (w *proposer) branch() string {
+	return "refs/heads/" + BranchFor(w.target.Environment, w.Application)
+}
+
+func (w *proposer) into() string { return strings.TrimPrefix(w.base.Name, "refs/heads/") }
+
+// open builds the branch and proposes it, again when another program was at
+// the branch at the same time.
+func (w *proposer) open(ctx context.Context) (Proposed, error) {
+	deadline := time.Now().Add(cmp.Or(w.Patience, defaultPatience))
+	for attempt := 1; ; attempt++ {
+		done, err := w.attempt(ctx)
+		if !errors.Is(err, git.ErrMoved) {
+			return done, err
+		}
+		left := time.Until(deadline)
+		if left <= 0 {
+			return Proposed{}, contention(w.branch(), w.target.Remote, attempt, w.Patience)
+		}
+		if err := sleep(ctx, rand.N(window(attempt, firstWindow, left))); err != nil {
+			return Proposed{}, err
+		}
+	}
+}
+
+func (w *proposer) attempt(ctx context.Context) (Proposed, error) {
+	remote := w.target.Remote
+	base, err := remote.Tip(ctx, w.target.Branch)
+	if err != nil {
+		return Proposed{}, err
+	}
+	w.base = base
+	if err := remote.FetchTips(ctx, w.repository, base.Hash); err != nil {
+		return Proposed{}, err
+	}
+	applied, err := w.begin(ctx, CommitTree(w.repository, base.Hash))
+	if err != nil {
+		return Proposed{}, err
+	}
+	if applied.Outcome != Promoted {
+		return Proposed{Outcome: applied.Outcome, Commit: base.Hash}, nil
+	}
+	overtaken, old, err := w.overtaken(ctx)
+	if err != nil || overtaken.Outcome != "" {
+		return overtaken, err
+	}
+	if err := w.build(ctx, applied, old); err != nil {
+		return Proposed{}, err
+	}
+	return w.propose(ctx, applied)
+}
+
+// begin holds the promotion against the base. What stands there the first time
+// is what later tips are held against.
+func (w *proposer) begin(ctx context.Context, tree Tree) (Applied, error) {
+	if w.begun {
+		return Apply(ctx, tree, w.intent)
+	}
+	applied, err := w.first(ctx, tree, w.target)
+	if err != nil || applied.Outcome != Promoted {
+		return applied, err
+	}
+	if err := w.checkPublished(ctx, tree, applied.Intent); err != nil {
+		return Applied{}, err
+	}
+	w.intent, w.begun = applied.Intent, true
+	w.labels, err = w.labelsFor(tree)
+	return applied, err
+}
+
+// overtaken looks at the request that is open: with a newer version it stays as
+// it is. old is where the branch is now. What is left on a branch without an
+// open request says nothing: it was merged, or a person did not want it.
+func (w *proposer) overtaken(ctx context.Context) (done Proposed, old git.Hash, err error) {
+	remote := w.target.Remote
+	refs, err := remote.Refs(ctx, w.branch())
+	if err != nil {
+		return Proposed{}, "", err
+	}
+	old = git.Zero
+	for _, ref := range refs {
+		if ref.Name == w.branch() {
+			old = ref.Hash
+		}
+	}
+	if old == git.Zero {
+		return Proposed{}, old, nil
+	}
+	if err := remote.FetchTips(ctx, w.repository, old); err != nil {
+		return Proposed{}, "", err
+	}
+	current, err := currentValue(CommitTree(w.repository, old), w.intent)
+	if err != nil || w.Exact || decide(Intent{From: current, To: w.Version}, current) != Superseded {
+		return Proposed{}, old, nil // one that cannot be read is built anew
+	}
+	request, open, err := w.forge.Find(ctx, BranchFor(w.target.Environment, w.Application), w.into())
+	if err != nil || !open {
+		return Proposed{}, old, err
+	}
+	return Proposed{Outcome: Superseded, Commit: old, Request: request}, old, nil
+}
+
+// build makes the commit on the base's tip and moves the branch to it, unless
+// it is there already.
+func (w *proposer) build(ctx context.Context, applied Applied, old git.Hash) error {
+	w.on = w.base.Hash
+	commit, err := commitOn(w.repository, w.on, []Applied{applied}, filesOf([]Applied{applied}), w.message(w.target), w.Author, w.Committer, w.Key)
+	if err != nil {
+		return err
+	}
+	if old != git.Zero && w.same(old, commit) {
+		w.built = old
+		return nil
+	}
+	w.built = commit
+	return w.target.Remote.Push(ctx, w.repository, git.Update{Ref: w.branch(), Old: old, New: commit, Rebuild: true})
+}
+
+// same reports whether two commits differ in nothing but the time.
+func (w *proposer) same(a, b git.Hash) bool {
+	one, errOne := w.repository.Info(a)
+	two, errTwo := w.repository.Info(b)
+	if errOne != nil || errTwo != nil || len(one.Parents) != 1 || one.Parents[0] != two.Parents[0] || one.Message != two.Message {
+		return false
+	}
+	changed, err := w.repository.ChangedPaths(a, b)
+	return err == nil && len(changed) == 0
+}
+
+func (w *proposer) propose(ctx context.Context, applied Applied) (Proposed, error) {
+	message, err := w.message(w.target).Compose([]Applied{applied})
+	if err != nil {
+		return Proposed{}, err
+	}
+	title, body, _ := strings.Cut(message, "\n")
+	w.proposed, err = w.forge.Propose(ctx, forge.Proposal{
+		Title: title, Body: strings.TrimSpace(body), Branch: BranchFor(w.target.Environment, w.Application), Base: w.into(), Labels: w.labels,
+	})
+	if err != nil {
+		return Proposed{}, err
+	}
+	return Proposed{Outcome: Opened, Commit: w.built, Request: w.proposed}, nil
+}
+
+// longestLabel is how long forges let a label be.
+const longestLabel = 50
+
+// labelsFor are env/<environment> and dependency/<repository>/<application>,
+// where the repository is the last part of the chart repository's address.
+func (w *proposer) labelsFor(tree Tree) ([]string, error) {
+	c, err := findChart(tree, path.Dir(w.intent.File))
+	if err != nil {
+		return nil, err
+	}
+	entry, _, err := c.entry(w.intent)
+	if err != nil {
+		return nil, err
+	}
+	labels := []string{"env/" + w.target.Environment}
+	if u, err := url.Parse(entry.Repository); err == nil && u.Host != "" {
+		from := cmp.Or(strings.Trim(path.Base(u.Path), "/."), u.Hostname())
+		labels = append(labels, "dependency/"+from+"/"+w.Application)
+	} else {
+		labels = append(labels, "dependency/"+w.Application)
+	}
+	for i, l := range labels {
+		l = strings.ReplaceAll(oneLine(redact.Text(l)), ",", "-") // a comma ends a label on GitLab
+		if runes := []rune(l); len(runes) > longestLabel {
+			l = string(runes[:longestLabel])
+		}
+		labels[i] = l
+	}
+	return labels, nil
+}
+
+// Bounds of the pauses between two looks at a request.
+const (
+	firstLook   = 500 * time.Millisecond
+	longestLook = 15 * time.Second
+)
+
+// await looks at the request until it is merged. A base that moved makes it
+// build the branch anew when the forge would not merge it as it is.
+func (w *proposer) await(ctx context.Context) (Proposed, error) {
+	deadline := time.Now().Add(w.how.Wait)
+	for pause := firstLook; ; pause = min(pause*3/2, longestLook) {
+		done, why, err := w.look(ctx)
+		switch {
+		case err != nil && fault.Of(err).Kind != fault.KindRetryable:
+			return Proposed{Request: w.proposed}, err
+		case err != nil && ctx.Err() != nil:
+			return Proposed{Request: w.proposed}, err
+		case err != nil:
+			why = err.Error() // the forge is down for a moment
+		case done.Outcome != "":
+			return done, nil
+		}
+		wait := pause/2 + rand.N(pause/2)
+		if time.Now().Add(wait).After(deadline) {
+			return Proposed{Request: w.proposed}, fault.Retryable("PullRequestNotMerged",
+				fmt.Errorf("%s is not merged after %s: %s", w.proposed.URL, w.how.Wait, cmp.Or(why, "nobody has merged it")),
+				"The request stays open. Merge it, or run this again to go on waiting.")
+		}
+		slog.DebugContext(ctx, "not merged yet", "request", w.proposed.URL, "why", why, "in", wait)
+		if err := sleep(ctx, wait); err != nil {
+			return Proposed{Request: w.proposed}, err
+		}
+	}
+}
+
+// look sees what became of the request, and merges it when it is ready and is
+// to be merged. Without an outcome there is more to wait for: why says what.
+func (w *proposer) look(ctx context.Context) (done Proposed, why string, err error) {
+	request, err := w.forge.Get(ctx, w.proposed.Number)
+	if err != nil {
+		return Proposed{}, "", err
+	}
+	w.proposed = request
+	switch {
+	case request.Merged:
+		return Proposed{Outcome: Promoted, Commit: git.Hash(request.MergedCommit), Request: request}, "", nil
+	case !request.Open:
+		return Proposed{}, "", fault.Refused("PullRequestClosed", fmt.Errorf("%s was %w", request.URL, forge.ErrClosed),
+			"Somebody does not want this version. A newer one opens a new request.")
+	case !request.Ready:
+		return w.rebuild(ctx)
+	case !strings.HasPrefix(string(w.built), request.Head):
+		return w.changed(ctx)
+	case !w.how.Merge:
+		return Proposed{}, "it is ready", nil
+	}
+	if err := w.forge.Merge(ctx, request, w.how.Method); errors.Is(err, forge.ErrMerge) {
+		return Proposed{}, err.Error(), nil
+	} else if err != nil {
+		return Proposed{}, "", err
+	}
+	return Proposed{}, "it is being merged", nil
+}
+
+// changed looks why the request has another commit than ours: the forge may not
+// have seen the branch yet, a newer version may have taken it over, or somebody
+// committed to it.
+func (w *proposer) changed(ctx context.Context) (Proposed, string, error) {
+	done, now, err := w.overtaken(ctx)
+	if err != nil || done.Outcome != "" || now == w.built {
+		return done, "the forge has not seen the branch yet", err
+	}
+	return Proposed{}, "", fault.Refused("PullRequestChanged", fmt.Errorf("the branch of %s is not at %s any more", w.proposed.URL, w.built.Short()),
+		"Somebody committed to the branch. Merge the request by hand, or run this again to build the branch anew.")
+}
+
+// rebuild builds the branch anew when the base moved. Where the base has the
+// version by now, that may be by this very request.
+func (w *proposer) rebuild(ctx context.Context) (Proposed, string, error) {
+	why := w.proposed.Why
+	tip, err := w.target.Remote.Tip(ctx, w.base.Name)
+	if err != nil || tip.Hash == w.on {
+		return Proposed{}, why, err
+	}
+	number := w.proposed.Number
+	done, err := w.open(ctx)
+	if err != nil || done.Outcome == Opened {
+		return Proposed{}, why, err
+	}
+	request, err := w.forge.Get(ctx, number)
+	if err != nil {
+		return Proposed{}, why, err
+	}
+	if done.Request = request; request.Merged {
+		done.Outcome, done.Commit = Promoted, git.Hash(request.MergedCommit)
+	}
+	return done, why, nil
+}
