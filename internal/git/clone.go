@@ -15,6 +15,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // CloneOptions say what Clone brings and where to.
@@ -39,6 +40,9 @@ type CloneOptions struct {
 	// those at or below SubmodulePaths, if some are given.
 	Submodules     bool
 	SubmodulePaths []string
+	// Signers are those of whom one must have signed the commit; nil: nobody
+	// must. Submodules need no signature: the commit names theirs.
+	Signers *signature.Signers
 }
 
 // Clone checks a revision of a remote out into a folder: a branch as a local
@@ -210,6 +214,9 @@ func (c *cloning) run(ctx context.Context) error {
 	commit, err := c.repo.peel(c.ref.Hash)
 	if err != nil {
 		return fmt.Errorf("check out %s: %w", shown(c.ref), err)
+	}
+	if err := c.repo.Check(commit, c.Signers); err != nil {
+		return err
 	}
 	if strings.HasPrefix(c.ref.Name, "refs/tags/") {
 		if err := c.repo.SetRef(c.ref.Name, c.ref.Hash); err != nil {

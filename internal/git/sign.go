@@ -60,6 +60,15 @@ func (r *Repository) Verify(commit Hash, by signature.Signers) (who string, err 
 	return who, nil
 }
 
+// Check is Verify where signers are given; nil: every commit will do.
+func (r *Repository) Check(commit Hash, by *signature.Signers) error {
+	if by == nil {
+		return nil
+	}
+	_, err := r.Verify(commit, *by)
+	return err
+}
+
 func (r *Repository) verify(commit Hash, by signature.Signers) (string, error) {
 	raw, err := r.store.EncodedObject(plumbing.CommitObject, fromHash(commit))
 	if err != nil {

@@ -43,6 +43,30 @@ func SignersOf(keys ...PublicKey) Signers {
 	return s
 }
 
+// Allowed is what a program asks its caller for to check who signed what it
+// reads. Programs embed it in their config; the tags are those of
+// internal/step.
+type Allowed struct {
+	VerifySignatures bool   `param:"verify-signatures" desc:"Whether the commit must be signed by one of allowed-signers: true or false. Binding allowed-signers says the same; true without it is an error."`
+	AllowedSigners   string `workspace:"allowed-signers" desc:"Folder with allowed_signers, lines of the form principal keytype key, and OpenPGP public keys as *.asc. Bound: a commit that none of them signed is refused."`
+}
+
+// Signers reads who may sign; nil where nothing is to be checked.
+func (a Allowed) Signers() (*Signers, error) {
+	if a.AllowedSigners == "" && !a.VerifySignatures {
+		return nil, nil
+	}
+	if a.AllowedSigners == "" {
+		return nil, fault.Usage("AllowedSignersInvalid", errors.New("verify-signatures is true, and nobody says whose signatures count"),
+			"Bind the workspace allowed-signers.")
+	}
+	s, err := ReadSigners(a.AllowedSigners)
+	if err != nil {
+		return nil, err
+	}
+	return &s, nil
+}
+
 // allowedFile is the file that git's gpg.ssh.allowedSignersFile names.
 const allowedFile = "allowed_signers"
 

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -33,6 +34,7 @@ type config struct {
 	Timeout        time.Duration `param:"timeout" default:"15m" desc:"How long all of it may take. Example: 5m"`
 
 	git.Login
+	signature.Allowed
 
 	Output string `workspace:"output" required:"true" desc:"Folder to clone into."`
 
@@ -53,6 +55,10 @@ func run(ctx context.Context, c *config) error {
 	if c.Depth < 0 {
 		return fault.Usage("InvalidParameters", fmt.Errorf("depth %d is negative", c.Depth), "0 fetches all history.")
 	}
+	signers, err := c.Signers()
+	if err != nil {
+		return err
+	}
 	remote, err := git.NewRemote(c.URL, c.access())
 	if err != nil {
 		return err
@@ -62,6 +68,7 @@ func run(ctx context.Context, c *config) error {
 	repository, err := git.Clone(ctx, remote, git.CloneOptions{
 		Dir: c.Output, Subdirectory: c.Subdirectory, Revision: c.Revision, Refspec: c.Refspec, Depth: c.Depth,
 		DeleteExisting: c.DeleteExisting, Sparse: items(c.Sparse), Submodules: c.Submodules, SubmodulePaths: items(c.SubmodulePaths),
+		Signers: signers,
 	})
 	if err != nil {
 		return err

@@ -28,7 +28,7 @@ func (d *deployment) choose(ctx context.Context, rel *release.Release) (commit g
 	}
 	repository, err := git.Open(d.config.Source)
 	if errors.Is(err, git.ErrNotFound) {
-		return "", false, nil // a plain folder: there is no order to keep
+		return "", false, d.plainFolder() // there is no order to keep
 	}
 	if err != nil {
 		return "", false, err
@@ -36,8 +36,20 @@ func (d *deployment) choose(ctx context.Context, rel *release.Release) (commit g
 	if _, commit, err = repository.Head(); err != nil {
 		return "", false, fmt.Errorf("read HEAD of %s: %w", d.config.Source, err)
 	}
+	if err := repository.Check(commit, d.signers); err != nil {
+		return commit, false, err
+	}
 	superseded, err = d.isSuperseded(ctx, repository, commit, deployed)
 	return commit, superseded, err
+}
+
+// plainFolder refuses a folder that Git says nothing of where signatures are
+// asked for.
+func (d *deployment) plainFolder() error {
+	if d.signers == nil {
+		return nil
+	}
+	return fault.Refused("SignatureNotVerified", fmt.Errorf("%s is no Git checkout, so nobody signed it", d.config.Source), "Give url and branch, or a checkout.")
 }
 
 // checkOutTip brings the workspace to the branch's tip.
@@ -48,7 +60,7 @@ func (d *deployment) checkOutTip(ctx context.Context) (git.Hash, error) {
 	}
 	repository, err := git.Open(d.config.Source)
 	if errors.Is(err, git.ErrNotFound) {
-		repository, err = git.Clone(ctx, remote, git.CloneOptions{Dir: d.config.Source, Revision: d.config.Branch, Depth: 1})
+		repository, err = git.Clone(ctx, remote, git.CloneOptions{Dir: d.config.Source, Revision: d.config.Branch, Depth: 1, Signers: d.signers})
 		if err != nil {
 			return "", err
 		}
@@ -64,10 +76,13 @@ func (d *deployment) checkOutTip(ctx context.Context) (git.Hash, error) {
 	}
 	_, head, err := repository.Head()
 	if err == nil && head == tip.Commit() {
-		return head, nil
+		return head, repository.Check(head, d.signers)
 	}
 	if err := remote.Fetch(ctx, repository, tip, 1); err != nil {
 		return "", err
+	}
+	if err := repository.Check(tip.Commit(), d.signers); err != nil {
+		return tip.Commit(), err
 	}
 	if err := repository.Reset(tip.Branch(), tip.Commit()); err != nil {
 		return "", err

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/cluster"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/release"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
 // slack is added to a lease for what happens between the timed parts.
@@ -26,10 +27,16 @@ type deployment struct {
 	holder string
 	// late outlives the run's context by a moment: the lease is ended with it.
 	late *cluster.Client
+	// signers are whose commits are deployed; nil: anybody's.
+	signers *signature.Signers
 }
 
 func newDeployment(ctx context.Context, c *config) (*deployment, error) {
 	if _, err := chart.Inside(c.Source, c.Path); err != nil {
+		return nil, err
+	}
+	signers, err := c.Signers()
+	if err != nil {
 		return nil, err
 	}
 	client, err := cluster.Connect(ctx, c.Namespace)
@@ -45,7 +52,7 @@ func newDeployment(ctx context.Context, c *config) (*deployment, error) {
 			return nil, err
 		}
 	}
-	return &deployment{config: c, holder: holder(c.Run), late: late}, nil
+	return &deployment{config: c, holder: holder(c.Run), late: late, signers: signers}, nil
 }
 
 // holder names this process where no run is given.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -26,6 +27,7 @@ type config struct {
 	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
 
 	git.Login
+	signature.Allowed
 
 	Source string `workspace:"source" required:"true" desc:"Checkout of the environment's repository. With url it may be empty, and is brought to the tip."`
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`

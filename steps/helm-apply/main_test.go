@@ -31,6 +31,7 @@ func TestSessions(t *testing.T) {
 			env.Setenv("KUBECONFIG", on.Kubeconfig)
 			env.Setenv("NAMESPACE", on.Namespace)
 			env.Setenv("URL", repository.URL)
+			env.Setenv("REPOSITORY", repository.Dir)
 			env.Setenv("HOME", env.WorkDir+"/home")
 			env.Setenv("TMPDIR", env.WorkDir+"/tmp")
 			env.Defer(func() { // where a session created it
@@ -39,6 +40,7 @@ func TestSessions(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":     gittest.Exits,
 			"push":      push,
 			"reset":     reset,
 			"configmap": configMap,

@@ -14,6 +14,7 @@ var (
 	sshDirectory = workspace{"ssh-directory", "SSH key, known_hosts and config, or a kubernetes.io/ssh-auth secret.", true}
 	sslCA        = workspace{"ssl-ca-directory", "CA certificates of the Git server.", true}
 	signingKey   = workspace{"signing-key", "Key that signs what is written: ssh-privatekey (SSH) or private.asc (OpenPGP), and passphrase where it has one.", true}
+	signers      = workspace{"allowed-signers", "Who may sign: allowed_signers, and OpenPGP public keys as *.asc. Bound: a tip that none of them signed is not deployed.", true}
 	dockerConfig = workspace{"dockerconfig", "config.json with the registries' credentials.", true}
 	source       = workspace{"source", "Working folder of the steps; an emptyDir does.", false}
 )
@@ -191,7 +192,7 @@ func deploy() task {
 			{"insecure-registries", "", "Registries that are reached over plain HTTP, one host:port per line. Example: registry.local:5000"},
 			{"keep-lease", "20m", "How long verification and record may still need the lease after the chart is applied; record ends it. Example: 20m"},
 		},
-		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, dockerConfig},
+		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, signers, dockerConfig},
 		steps: []use{
 			{
 				program: "clone", expose: []string{"url"}, exposeAs: map[string]string{"revision": "branch"},
@@ -199,9 +200,10 @@ func deploy() task {
 				workspaces: gitAccess(map[string]string{"output": repository}),
 			},
 			{
-				program: "helm-apply", expose: []string{"url", "branch", "path", "release", "namespace", "values", "timeout", "run"},
+				// It reads the tip once more, and so it is the one that looks at the signature.
+				program: "helm-apply", expose: []string{"url", "branch", "path", "release", "namespace", "values", "timeout", "run", "verify-signatures"},
 				with:       map[string]string{"keep-lease": "$(params.keep-lease)", "insecure": "$(params.insecure-registries)"},
-				workspaces: gitAccess(map[string]string{"source": repository, "dockerconfig": "dockerconfig"}),
+				workspaces: gitAccess(map[string]string{"source": repository, "dockerconfig": "dockerconfig", "allowed-signers": "allowed-signers"}),
 				results:    []string{"outcome", "commit", "revision"},
 			},
 			{
