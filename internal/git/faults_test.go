@@ -507,3 +507,23 @@ func TestRow06_SomebodyMadeOneOfSeveralRefs(t *testing.T) {
 		git.Update{Ref: "refs/numbers/2", Old: git.Zero, New: git.Hash(second)}))
 	same(t, strings.TrimSpace(repo.Git("rev-parse", "refs/numbers/2")), second)
 }
+
+// A server refuses while another push still holds the lock: the ref has not
+// moved when it is read again, and has a moment later.
+func TestRow06_TheOtherPushIsNotYetDone(t *testing.T) {
+	s := gittest.NewServer(t)
+	repo := s.Create("app", gittest.Files{"a": "1"})
+	other := repo.CommitTo("other", "theirs", gittest.Files{"b": "2"})
+	repo.Hook("update", "echo 'failed to lock' >&2\nexit 1")
+	r := remote(t, repo.URL)
+	mem, update := onTip(t, r, "a", "2")
+	var looks atomic.Int32
+	s.Before(func(_ http.ResponseWriter, req *http.Request) bool {
+		if pushes(s) > 0 && gittest.IsFetch(req) && looks.Add(1) == 2 {
+			repo.Git("update-ref", "refs/heads/main", other)
+		}
+		return false
+	})
+	is(t, r.Push(t.Context(), mem, update), git.ErrMoved)
+	same(t, pushes(s), 1)
+}

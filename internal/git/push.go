@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git/wire"
@@ -114,12 +115,13 @@ func (p *push) attempt(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("collect objects: %w", err)
 	}
+	start := time.Now()
 	report, err := session.Send(ctx, commands(todo), pack)
 	if err != nil {
 		return p.afterLoss(ctx, err)
 	}
 	if why := refusal(report, todo); why != nil {
-		return p.afterRefusal(ctx, why, len(todo))
+		return p.afterRefusal(ctx, why, len(todo), time.Since(start))
 	}
 	return nil
 }
@@ -212,21 +214,37 @@ func (p *push) afterLoss(ctx context.Context, lost error) error {
 
 // afterRefusal tells a race from a refusal of so many updates. Where others made
 // some of them meanwhile, the same ones, an atomic push was refused for those:
-// the rest is tried again, and it gets less each time.
-func (p *push) afterRefusal(ctx context.Context, why error, refused int) error {
-	todo, err := p.reread(ctx)
-	if err != nil {
-		return err
-	}
-	if len(todo) == 0 {
-		return nil
-	}
-	if len(todo) < refused {
-		return p.attempt(ctx)
+// the rest is tried again, and it gets less each time. Some servers, JGit among
+// them, refuse while another push still holds the lock, before the ref moves; so
+// a ref that has not moved is looked at again when such a push has had the time
+// that ours took.
+func (p *push) afterRefusal(ctx context.Context, why error, refused int, took time.Duration) error {
+	const looks = 3
+	for look := range looks {
+		if look > 0 {
+			if err := sleep(ctx, min(max(took, shortestLook), longestLook)); err != nil {
+				return err
+			}
+		}
+		todo, err := p.reread(ctx)
+		switch {
+		case err != nil:
+			return err
+		case len(todo) == 0:
+			return nil
+		case len(todo) < refused:
+			return p.attempt(ctx)
+		}
 	}
 	return fault.Refused("PushRejected", fmt.Errorf("%w: %w", ErrRefused, why),
 		"The ref has not moved: the host does not want this change. Check branch protection, hooks and the account's rights.")
 }
+
+// How long after a refusal the ref is looked at again, at least and at most.
+const (
+	shortestLook = 100 * time.Millisecond
+	longestLook  = 2 * time.Second
+)
 
 // refusal is what the server says against the push, nil when it took it all.
 func refusal(report *wire.Report, updates []Update) error {
