@@ -98,11 +98,15 @@ func (r *Remote) FetchTips(ctx context.Context, into *Repository, tips ...Hash) 
 }
 
 // Since gives what tip's history has and since's has not, newest first along
-// first parents, as far back as most commits. since need not be here.
+// first parents, as far back as most commits. since need not be here. ErrMoved
+// when tip is no ref's any more and the server says so.
 func (r *Remote) Since(ctx context.Context, since, tip Hash, most int) ([]CommitInfo, error) {
 	scratch := NewMemory()
 	scratch.pretend = []string{string(since)}
 	err := r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, scratch, most, tip) })
+	if errors.Is(err, wire.ErrNotOurRef) {
+		err = fmt.Errorf("%w: %w", ErrMoved, err)
+	}
 	if err != nil {
 		return nil, r.explain(fmt.Errorf("fetch the commits since %s from %s: %w", since.Short(), r.URL(), err))
 	}

@@ -62,13 +62,28 @@ func (r *Remote) appendNote(ctx context.Context, scratch *Repository, commit Has
 
 // notes fetches the notes as they are now; Zero when there are none yet.
 func (r *Remote) notes(ctx context.Context, scratch *Repository) (Hash, error) {
+	const attempts = 10
+	for attempt := 1; ; attempt++ {
+		tip, err := r.notesOnce(ctx, scratch)
+		if !errors.Is(err, ErrMoved) || attempt == attempts {
+			return tip, err
+		}
+		if err := sleep(ctx, rand.N(time.Duration(attempt)*50*time.Millisecond)); err != nil {
+			return "", fmt.Errorf("fetch %s, %d attempts: %w", NotesRef, attempt, err)
+		}
+	}
+}
+
+// notesOnce gives ErrMoved when somebody wrote a note between question and
+// fetch and the server hands out only what a ref points to.
+func (r *Remote) notesOnce(ctx context.Context, scratch *Repository) (Hash, error) {
 	refs, err := r.Refs(ctx, NotesRef)
 	if err != nil {
 		return "", err
 	}
 	for _, ref := range refs {
 		if ref.Name == NotesRef {
-			return ref.Hash, r.Fetch(ctx, scratch, ref, 1)
+			return ref.Hash, r.FetchTips(ctx, scratch, ref.Hash)
 		}
 	}
 	return Zero, nil

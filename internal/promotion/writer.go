@@ -228,11 +228,11 @@ func (w *writer) wait(ahead int, start time.Time) {
 // was reset: we begin again.
 func (w *writer) find(ctx context.Context, tip git.Hash) (Landed, error) {
 	id := strings.TrimPrefix(w.mine.Name, requestsOf(w.branch))
-	w.mine = nil
 	commits, err := w.target.Remote.Since(ctx, w.before, tip, mostCommits)
 	if err != nil {
 		return Landed{}, err
 	}
+	w.mine = nil
 	for _, c := range commits {
 		if strings.Contains(c.Message, "\n"+requestTrailer+": "+id+"\n") {
 			return Landed{Commit: c.Hash, Outcome: Promoted, Applied: []Applied{{Intent: w.intent, Outcome: Promoted}}}, nil

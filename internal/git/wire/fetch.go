@@ -39,6 +39,9 @@ func (c *Client) Fetch(ctx context.Context, req FetchRequest) (*FetchResult, err
 	if err != nil {
 		return nil, err
 	}
+	if cuts := g.has("shallow") || g.has("fetch", "shallow"); !cuts {
+		req.Depth = 0 // more comes than was asked for, and all of it is right
+	}
 	var result *FetchResult
 	if g.version == 2 {
 		result, err = fetchV2(ctx, s, g, req)
@@ -80,9 +83,6 @@ func fetchV2(ctx context.Context, s Session, g *greeting, req FetchRequest) (*Fe
 		b.printf("shallow %s\n", h)
 	}
 	if req.Depth > 0 {
-		if !g.has("fetch", "shallow") {
-			return nil, fmt.Errorf("%w: this server cannot cut history; ask for depth 0", ErrProtocol)
-		}
 		b.printf("deepen %d\n", req.Depth)
 	}
 	for _, h := range req.Haves {
@@ -145,8 +145,8 @@ func (r *FetchResult) addShallow(p *pktReader, line string) error {
 	return p.keep(perRef)
 }
 
-// fetchV0 does the same in the older protocol. multi_ack is never asked for:
-// with "done" in the first request there is exactly one acknowledgement.
+// fetchV0 does the same in the older protocol. Nothing is negotiated, yet some
+// hosts, such as Azure DevOps, serve only those who know multi_ack.
 func fetchV0(ctx context.Context, s Session, g *greeting, req FetchRequest) (*FetchResult, error) {
 	if err := checkWants(g, req.Wants); err != nil {
 		return nil, err
@@ -154,6 +154,12 @@ func fetchV0(ctx context.Context, s Session, g *greeting, req FetchRequest) (*Fe
 	caps := "ofs-delta agent=" + agent
 	if g.has("side-band-64k") {
 		caps += " side-band-64k"
+	}
+	for _, known := range []string{"multi_ack_detailed", "multi_ack"} {
+		if g.has(known) {
+			caps += " " + known
+			break
+		}
 	}
 	if req.Depth > 0 || len(req.Shallow) > 0 {
 		caps += " shallow"
@@ -231,16 +237,16 @@ func readFetchV0(answer io.ReadCloser, g *greeting, req FetchRequest) (*FetchRes
 	return result, nil
 }
 
-// skipAcknowledgements skips the NAK, or the ACK of each commit that both sides
-// have: without multi_ack there is one, but one more for each that is an
-// ancestor of the first.
+// skipAcknowledgements skips the NAK, or the ACK of commits that both sides
+// have: with multi_ack of each and once more at the end, without it of one, but
+// one more for each that is an ancestor of the first.
 func skipAcknowledgements(p *pktReader) error {
 	for first := true; ; first = false {
 		head, err := p.r.Peek(8)
 		if err != nil {
 			return fmt.Errorf("read answer: %w", noEOF(err))
 		}
-		if !first && string(head[4:]) != "ACK " {
+		if !first && string(head[4:]) != "ACK " && string(head[:]) != "0008NAK\n" {
 			return nil
 		}
 		kind, line, err := p.line()
