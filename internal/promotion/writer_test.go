@@ -42,14 +42,27 @@ func versionOf(i int) string { return fmt.Sprintf("1.1.%d", i) }
 
 func newRush(t *testing.T) *rush {
 	t.Helper()
+	return rushOn(gittest.NewServer(t), "env")
+}
+
+// rushOn is a rush at a repository of a host.
+func rushOn(server *gittest.Server, name string) *rush {
 	var chart strings.Builder
 	chart.WriteString("apiVersion: v2\nname: env\nversion: 0.1.0\ndependencies:\n")
 	for i := range writers {
 		fmt.Fprintf(&chart, "- name: app-%02d\n  version: 1.0.0\n  repository: https://charts.example.com\n", i)
 	}
-	r := &rush{server: gittest.NewServer(t)}
-	r.repository = r.server.Create("env", gittest.Files{"Chart.yaml": chart.String()})
-	return r
+	return &rush{server: server, repository: server.Create(name, gittest.Files{"Chart.yaml": chart.String()})}
+}
+
+// remote is the way of one writer to the repository.
+func (r *rush) remote(t *testing.T) *git.Remote {
+	t.Helper()
+	remote, err := git.NewRemote(r.repository.WithUser("robot", "token-of-the-robot"), git.Access{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return remote
 }
 
 // promote is one writer in a world of its own.
@@ -58,7 +71,11 @@ func (r *rush) promote(ctx context.Context, i int) (promotion.Landed, error) {
 }
 
 func (r *rush) promoteWith(ctx context.Context, i int, key *signature.Key) (promotion.Landed, error) {
-	remote, err := git.NewRemote(r.repository.URL, git.Access{})
+	url := r.repository.URL
+	if strings.HasPrefix(url, "http") {
+		url = r.repository.WithUser("robot", "token-of-the-robot")
+	}
+	remote, err := git.NewRemote(url, git.Access{})
 	if err != nil {
 		return promotion.Landed{}, err
 	}

@@ -28,14 +28,18 @@ type Server struct {
 
 	t      testing.TB
 	git    string
-	mu     sync.Mutex
-	user   string
-	pass   string
-	old    bool
-	before []func(http.ResponseWriter, *http.Request) bool
-	after  func(*http.Request, *httptest.ResponseRecorder) bool
-	cut    func(*http.Request) int
-	seen   []Request
+	host   http.Handler // that serves Dir; nil: git http-backend
+	around func(http.ResponseWriter) http.ResponseWriter
+	// settings are those of git http-backend, as key=value.
+	settings []string
+	mu       sync.Mutex
+	user     string
+	pass     string
+	old      bool
+	before   []func(http.ResponseWriter, *http.Request) bool
+	after    func(*http.Request, *httptest.ResponseRecorder) bool
+	cut      func(*http.Request) int
+	seen     []Request
 }
 
 // Request is a request as it came in.
@@ -173,6 +177,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	if old {
 		r.Header.Del("Git-Protocol")
 	}
+	if s.around != nil {
+		s.backend(s.around(rec), r, after)
+		return
+	}
 	if cut != nil {
 		if n := cut(r); n >= 0 {
 			s.backend(&shortened{rec, n}, r, after)
@@ -183,13 +191,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) backend(w http.ResponseWriter, r *http.Request, after func(*http.Request, *httptest.ResponseRecorder) bool) {
-	handler := &cgi.Handler{
-		Path: s.git, Args: []string{"http-backend"}, Dir: s.Dir, Stderr: io.Discard,
+	var handler http.Handler = &cgi.Handler{
+		Path: s.git, Args: s.arguments(), Dir: s.Dir, Stderr: io.Discard,
 		Env: []string{
 			"GIT_PROJECT_ROOT=" + s.Dir, "GIT_HTTP_EXPORT_ALL=1", "REMOTE_USER=tester",
 			"GIT_CONFIG_NOSYSTEM=1", "HOME=" + s.Dir,
 			"GIT_PROTOCOL=" + r.Header.Get("Git-Protocol"),
 		},
+	}
+	if s.host != nil {
+		handler = s.host
 	}
 	if after == nil {
 		handler.ServeHTTP(w, r)
@@ -205,6 +216,14 @@ func (s *Server) backend(w http.ResponseWriter, r *http.Request, after func(*htt
 	}
 	w.WriteHeader(whole.Code)
 	w.Write(whole.Body.Bytes())
+}
+
+// arguments are those of the git program.
+func (s *Server) arguments() (all []string) {
+	for _, setting := range s.settings {
+		all = append(all, "-c", setting)
+	}
+	return append(all, "http-backend")
 }
 
 func (s *Server) lose(r *http.Request, whole *httptest.ResponseRecorder, after func(*http.Request, *httptest.ResponseRecorder) bool) bool {
