@@ -20,6 +20,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/cluster/clustertest"
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/registry/registrytest"
 	"github.com/lockstep-cd/lockstep/internal/runner"
@@ -36,6 +37,7 @@ var sessionFolders = []string{"testdata", "../pipelines/testdata"}
 //	run PATH [-p NAME=VALUE …] [-w NAME=FOLDER …]  run what PATH of the repository holds; results are stdout, logs stderr
 //	example NAME FOLDER                            copy examples/NAME; its charts come from $REGISTRY
 //	cluster                                        set KUBECONFIG and NAMESPACE
+//	gitea NAME FILE                                start a Gitea with a repository at $GITEA/NAME.git; its credentials are in the folder gitea
 //	tags REPOSITORY                                print the tags that $REGISTRY has of it
 func TestSessions(t *testing.T) {
 	shared := &parts{
@@ -68,6 +70,7 @@ func (p *parts) sessions(dir string) testscript.Params {
 	params.Cmds["run"] = p.run
 	params.Cmds["example"] = example
 	params.Cmds["cluster"] = p.cluster
+	params.Cmds["gitea"] = p.gitea
 	params.Cmds["tags"] = tags
 	return params
 }
@@ -156,6 +159,16 @@ func (p *parts) cluster(ts *testscript.TestScript, neg bool, args []string) {
 	on := clustertest.Start(p.t)
 	ts.Setenv("KUBECONFIG", on.Kubeconfig)
 	ts.Setenv("NAMESPACE", on.Namespace)
+}
+
+func (p *parts) gitea(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: gitea NAME FILE")
+	}
+	server := giteatest.Start(p.t)
+	server.Repository(args[0], gittest.Files{filepath.Base(args[1]): ts.ReadFile(args[1])})
+	ts.Setenv("GITEA", server.URL+"/"+giteatest.User)
+	ts.Check(os.CopyFS(ts.MkAbs("gitea"), os.DirFS(server.Credentials())))
 }
 
 // placeholder is the registry that the examples name.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
@@ -166,9 +167,9 @@ func TestKindIsAskedOfTheHost(t *testing.T) {
 	}
 }
 
-// TestCredentialStaysHome: another host, to which a forge or somebody in
+// TestRow42_ForgeCredentialStaysHome: another host, to which a forge or somebody in
 // between sends us, sees no credential, and no text holds it.
-func TestCredentialStaysHome(t *testing.T) {
+func TestRow42_ForgeCredentialStaysHome(t *testing.T) {
 	elsewhere := newHost(t, nil)
 	h := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
@@ -206,11 +207,13 @@ func TestRow08_BusyForge(t *testing.T) {
 	}))
 	defer h.Close()
 	r := openRepository(t, forge.Options{URL: h.URL + "/acme/environment", Kind: forge.GitHub, Credential: token})
-	if got, err := r.Get(t.Context(), 7); err != nil || !got.Ready || n != 3 {
-		t.Errorf("got %+v after %d questions: %v", got, n, err)
+	start := time.Now()
+	got, err := r.Get(t.Context(), 7)
+	if took := time.Since(start); err != nil || !got.Ready || n != 3 || took < 2*time.Second {
+		t.Errorf("got %+v after %d questions in %s: %v", got, n, took, err)
 	}
 	h.Close()
-	_, err := r.Get(t.Context(), 7)
+	_, err = r.Get(t.Context(), 7)
 	if _, down := errors.AsType[*url.Error](err); !down || fault.Of(err).Reason != "ForgeUnavailable" {
 		t.Errorf("out of reach: %v", err)
 	}

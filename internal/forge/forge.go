@@ -16,6 +16,8 @@ import (
 	"strings"
 
 	"github.com/drone/go-scm/scm"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
 // Errors that callers branch on, next to the faults that they carry.
@@ -172,6 +174,15 @@ const (
 	Squash      Method = "squash"
 	Rebase      Method = "rebase" // on Bitbucket: fast-forward
 )
+
+// Check is a usage fault for what is no method.
+func (m Method) Check() error {
+	switch m {
+	case "", MergeCommit, Squash, Rebase:
+		return nil
+	}
+	return fault.Usage("InvalidMergeMethod", fmt.Errorf("merge method %.40q: unknown", string(m)), "One of merge, squash and rebase; empty leaves it to the forge.")
+}
 
 // Merge merges a request as it was read: when its branch moved since, the forge
 // refuses, except on Bitbucket Cloud, which cannot compare. ErrMerge when it

@@ -272,6 +272,9 @@ const (
 // build the branch anew when the forge would not merge it as it is.
 func (w *proposer) await(ctx context.Context) (Proposed, error) {
 	deadline := time.Now().Add(w.how.Wait)
+	if last, ok := ctx.Deadline(); ok && last.Before(deadline) {
+		deadline = last // the end of the wait says more than the end of the context
+	}
 	for pause := firstLook; ; pause = min(pause*3/2, longestLook) {
 		done, why, err := w.look(ctx)
 		switch {

@@ -184,11 +184,14 @@ func (s *Server) serve() {
 // take it.
 func (s *Server) Credentials() string {
 	dir := s.t.TempDir()
-	line := strings.Replace(s.URL, "://", "://"+User+":"+Password+"@", 1)
-	if err := os.WriteFile(filepath.Join(dir, ".git-credentials"), []byte(line+"\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, ".git-credentials"), []byte(s.credentials()), 0o600); err != nil {
 		s.t.Fatal(err)
 	}
 	return dir
+}
+
+func (s *Server) credentials() string {
+	return strings.Replace(s.URL, "://", "://"+User+":"+Password+"@", 1) + "\n"
 }
 
 // Repository creates a repository with these files on its branch main, and
@@ -198,7 +201,25 @@ func (s *Server) Repository(name string, files gittest.Files) string {
 	s.API(http.MethodPost, "user/repos", map[string]any{"name": name, "default_branch": "main"}, nil)
 	url := s.URL + "/" + User + "/" + name + ".git"
 	s.Push(url, "main", "first commit", files)
+	s.awaitFilled(name)
 	return url
+}
+
+// awaitFilled waits until Gitea has seen the first push, which it looks at in
+// the background: an empty repository has no pull requests.
+func (s *Server) awaitFilled(name string) {
+	s.t.Helper()
+	for end := time.Now().Add(startLimit); ; time.Sleep(50 * time.Millisecond) {
+		var got struct {
+			Empty bool `json:"empty"`
+		}
+		if s.API(http.MethodGet, "repos/"+User+"/"+name, nil, &got); !got.Empty {
+			return
+		}
+		if time.Now().After(end) {
+			s.t.Fatalf("Gitea finds %s empty after %s", name, startLimit)
+		}
+	}
 }
 
 // Push commits files to a branch as a person would, and returns the commit.
@@ -241,26 +262,32 @@ func (s *Server) API(method, path string, in, out any) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
-	defer cancel()
-	r, err := http.NewRequestWithContext(ctx, method, s.URL+"/api/v1/"+path, bytes.NewReader(body))
+	text, err := s.ask(method, path, bytes.NewReader(body))
+	if err == nil && out != nil {
+		err = json.Unmarshal(text, out)
+	}
 	if err != nil {
-		s.t.Fatal(err)
+		s.t.Fatalf("%s %s: %v", method, path, err)
+	}
+}
+
+func (s *Server) ask(method, path string, body io.Reader) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, s.URL+"/api/v1/"+path, body)
+	if err != nil {
+		return nil, err
 	}
 	r.SetBasicAuth(User, Password)
 	r.Header.Set("Content-Type", "application/json")
 	response, err := http.DefaultClient.Do(r)
 	if err != nil {
-		s.t.Fatal(err)
+		return nil, err
 	}
 	defer response.Body.Close()
 	text, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode >= 300 {
-		s.t.Fatalf("%s %s: %s %s %v", method, path, response.Status, text, err)
+	if err == nil && response.StatusCode >= 300 {
+		err = fmt.Errorf("%s: %s", response.Status, text)
 	}
-	if out != nil {
-		if err := json.Unmarshal(text, out); err != nil {
-			s.t.Fatalf("%s %s: %v", method, path, err)
-		}
-	}
+	return text, err
 }

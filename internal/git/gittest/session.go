@@ -47,7 +47,7 @@ func Sessions(t *testing.T, dir string) testscript.Params {
 			"push":       pushCommand,
 			"host":       hostCommand,
 			"exits":      Exits,
-			"expand":     expandCommand,
+			"expand":     Expand,
 		},
 	}
 }
@@ -157,7 +157,8 @@ func Exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func expandCommand(ts *testscript.TestScript, neg bool, args []string) {
+// Expand is the command expand, also for sessions without a Server.
+func Expand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: expand file …")
 	}

@@ -1,0 +1,131 @@
+// Command open-pull-request proposes one version of an application to one
+// environment: a branch with the edit, and a pull request from there.
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/registry"
+	"github.com/lockstep-cd/lockstep/internal/signature"
+	"github.com/lockstep-cd/lockstep/internal/step"
+)
+
+type config struct {
+	Application     string        `param:"application" required:"true" desc:"Name of the application, for title and trailers and, without name and alias, of its chart. Example: user-service"`
+	Version         string        `param:"version" required:"true" desc:"Version to propose: a semantic version. Example: 2.3.119"`
+	URL             string        `param:"url" required:"true" desc:"Repository of the environment. Example: https://git.example.com/acme/environment-staging.git"`
+	Environment     string        `param:"environment" required:"true" desc:"Name of the environment, for branch, label and trailers. Example: staging"`
+	Branch          string        `param:"branch" desc:"Branch that the request goes into. Empty: the repository's default branch."`
+	Path            string        `param:"path" default:"." desc:"Folder of Chart.yaml, from the repository's root."`
+	Name            string        `param:"name" desc:"Name of the application's chart. Empty: the application's, unless alias is given."`
+	Alias           string        `param:"alias" desc:"Alias of the chart in the environment, where several have one name. Example: user"`
+	ChartRepository string        `param:"chart-repository" desc:"Repository of the chart as the environment has it, where name and alias do not say which."`
+	Downgrade       bool          `param:"allow-downgrade" desc:"Whether to propose a version that is lower than the environment's. Otherwise the outcome is superseded."`
+	Changelog       string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the request's text."`
+	Source          string        `param:"source" desc:"Repository and commit that the version was built from. Example: https://git.example.com/acme/user-service@<40 hex digits>"`
+	Run             string        `param:"run" desc:"Run that does this: namespace/name"`
+	Forge           string        `param:"forge" desc:"What the Git host is: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
+	AutoMerge       bool          `param:"auto-merge" desc:"Whether to merge the request as soon as its forge finds it ready. Without wait, as long as timeout allows."`
+	MergeMethod     string        `param:"merge-method" desc:"How to merge: merge, squash or rebase. Empty: as the forge does by itself."`
+	Wait            time.Duration `param:"wait" default:"0s" desc:"How long to wait until the request is merged, by whomever. 0s: it is opened and left at that, unless auto-merge. Example: 30m"`
+	SkipChartCheck  bool          `param:"skip-chart-check" desc:"Whether to propose without looking whether the chart is published."`
+	ChartTimeout    time.Duration `param:"chart-timeout" default:"2m" desc:"How long to wait for the chart to be published. Example: 5m"`
+	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
+	AuthorName      string        `param:"author-name" default:"Lockstep" desc:"Name of the commit's author."`
+	AuthorEmail     string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commit's author."`
+	Timeout         time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take, besides wait. Example: 10m"`
+
+	git.Login
+	signature.Folder
+	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
+
+	Outcome string `result:"outcome" desc:"opened, promoted (it was merged), unchanged or superseded (the branch has the version or a higher one, or a newer one is proposed)."`
+	Request string `result:"url" desc:"Address of the pull request. Empty where there is none."`
+	Number  string `result:"number" desc:"Its number."`
+	Merged  string `result:"merged-commit" desc:"The 40-hex commit that the branch got. Empty while the request is open."`
+}
+
+func main() {
+	step.Main("open-pull-request", "propose a version to an environment as a pull request", run)
+}
+
+func run(ctx context.Context, c *config) error {
+	ctx, cancel := context.WithTimeout(ctx, c.Timeout+c.Wait)
+	defer cancel()
+	if err := errors.Join(edit.CheckVersion(c.Version), forge.Method(c.MergeMethod).Check()); err != nil {
+		return err
+	}
+	remote, err := git.NewRemote(c.URL, c.Access(c.Timeout))
+	if err != nil {
+		return err
+	}
+	p, err := c.promotion()
+	if err != nil {
+		return err
+	}
+	target := promotion.Target{Environment: c.Environment, Remote: remote, Branch: c.Branch, Path: c.Path}
+	done, err := p.Propose(ctx, target, c.pullRequests())
+	c.tell(ctx, done)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return fault.Retryable("Timeout", err, "A request that was opened stays open. Try again, or raise timeout.")
+	}
+	return err
+}
+
+func (c *config) promotion() (promotion.Promotion, error) {
+	key, err := c.Key()
+	if err != nil {
+		return promotion.Promotion{}, err
+	}
+	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
+	p := promotion.Promotion{
+		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
+		Version: c.Version, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run,
+		Author: author, Committer: author, Key: key, Patience: c.Timeout,
+	}
+	if c.Name == "" && c.Alias == "" {
+		p.Chart.Name = c.Application
+	}
+	if c.SkipChartCheck {
+		return p, nil
+	}
+	client, err := registry.New(registry.Access{
+		DockerConfig: registry.FindDockerConfig(c.Docker, c.Creds), Insecure: c.Insecure, CAFile: c.CAFile(),
+	})
+	if err != nil {
+		return p, err
+	}
+	p.Published = (&registry.Publications{Client: client, Patience: c.ChartTimeout}).Await
+	return p, nil
+}
+
+func (c *config) pullRequests() promotion.PullRequests {
+	how := promotion.PullRequests{Forge: forge.Kind(c.Forge), Merge: c.AutoMerge, Method: forge.Method(c.MergeMethod), Wait: c.Wait}
+	if how.Merge && how.Wait == 0 {
+		how.Wait = c.Timeout
+	}
+	return how
+}
+
+// tell sets the results, of a failure as far as it came.
+func (c *config) tell(ctx context.Context, done promotion.Proposed) {
+	c.Outcome, c.Request = string(done.Outcome), done.Request.URL
+	if done.Request.Number != 0 {
+		c.Number = strconv.Itoa(done.Request.Number)
+	}
+	if done.Outcome == promotion.Promoted {
+		c.Merged = string(done.Commit)
+	}
+	if done.Outcome != "" {
+		slog.InfoContext(ctx, c.Outcome, "environment", c.Environment, "application", c.Application, "version", c.Version, "url", c.Request)
+	}
+}
