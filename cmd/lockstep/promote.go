@@ -31,7 +31,7 @@ func promoteCommand() *cli.Command {
 		UsageText: "lockstep promote [APPLICATION] --version VERSION (--env NAME … | --all-auto | --all)\n" +
 			"lockstep promote --from ENVIRONMENT [--to NAME …] [--application NAME …]\n" +
 			"lockstep promote --waiting [--env NAME …]",
-		Description: "Each environment's repository gets one commit. APPLICATION is the one whose chart is below charts/ of this folder when it is left out. " +
+		Description: "Each environment's repository gets one commit, or one pull request where environments.yaml says so. APPLICATION is the one whose chart is below charts/ of this folder when it is left out. " +
 			"A version that is asked for with --env is set also where the environment has a higher one; with --all and --all-auto that one stays.\n\n" +
 			"With --from, what that environment has verified last is promoted, all of it at once or the applications that are named; without --to, into those that are Auto and after it. " +
 			"A higher version stays unless --allow-downgrade is given.\n\n" +
@@ -57,9 +57,9 @@ func promoteCommand() *cli.Command {
 			&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
 			&cli.DurationFlag{Name: "timeout", Aliases: []string{"t"}, Value: 5 * time.Minute, Usage: "how long all of it may take"},
 			&cli.BoolFlag{Name: "batch-mode", Aliases: []string{"b"}, Usage: "never ask anything, which is so anyway"},
-			&cli.BoolFlag{Name: "no-poll", Usage: "do not wait for what follows the commit, which is so anyway"},
-			&cli.BoolFlag{Name: "no-merge", Usage: "for pull requests, which no environment may take yet"},
-			&cli.BoolFlag{Name: "auto-merge", Usage: "for pull requests, which no environment may take yet"},
+			&cli.BoolFlag{Name: "no-poll", Usage: "do not wait for anything: pull requests are opened and left at that"},
+			&cli.BoolFlag{Name: "no-merge", Usage: "leave pull requests to people, also with --auto-merge"},
+			&cli.BoolFlag{Name: "auto-merge", Usage: "wait for pull requests and merge each as soon as it is ready"},
 			outputFlag(),
 		},
 		Action:       promoteAction,
@@ -148,7 +148,16 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 		}
 		p.Published = (&registry.Publications{Client: client, Patience: c.Duration("timeout")}).Await
 	}
-	return promotion.Everywhere{Promotion: p, Known: known, Open: open, DryRun: c.Bool("dry-run")}, nil
+	return promotion.Everywhere{Promotion: p, Known: known, Open: open, DryRun: c.Bool("dry-run"), PullRequests: pullRequestsOf(c)}, nil
+}
+
+// pullRequestsOf: who merges waits until that is done. Of flags that contradict
+// each other, which jx promote takes, the careful one counts.
+func pullRequestsOf(c *cli.Context) promotion.PullRequests {
+	if !c.Bool("auto-merge") || c.Bool("no-merge") || c.Bool("no-poll") {
+		return promotion.PullRequests{}
+	}
+	return promotion.PullRequests{Merge: true, Wait: c.Duration("timeout")}
 }
 
 func promoteVersion(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere) ([]promotion.Result, error) {
@@ -300,7 +309,7 @@ func printResults(out io.Writer, results []promotion.Result) error {
 		if r.DryRun {
 			outcome += " (dry run)"
 		}
-		columns(r.Environment, r.Application, r.Version, outcome, r.Commit.Short(), r.Reason)
+		columns(r.Environment, r.Application, r.Version, outcome, r.Commit.Short(), cmp.Or(r.Reason, r.URL))
 	}
 	if err := w.Flush(); err != nil {
 		return err

@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 	"github.com/lockstep-cd/lockstep/internal/registry"
@@ -40,13 +41,16 @@ type config struct {
 	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
 	AuthorName      string        `param:"author-name" default:"Lockstep" desc:"Name of the commits' author."`
 	AuthorEmail     string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commits' author."`
+	Forge           string        `param:"forge" desc:"What the environments' Git host is, for those with delivery: pull-request: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
+	AutoMerge       bool          `param:"auto-merge" desc:"Whether to wait for pull requests, as long as timeout allows, and merge each as soon as its forge finds it ready. Otherwise they are opened, and a person merges them."`
+	MergeMethod     string        `param:"merge-method" desc:"How to merge: merge, squash or rebase. Empty: as the forge does by itself."`
 	Timeout         time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take, races with others included. Example: 10m"`
 
 	git.Login
 	signature.Folder
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
 
-	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, refused, failed."`
+	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, opened, refused, failed."`
 }
 
 func main() {
@@ -81,6 +85,9 @@ func run(ctx context.Context, c *config) error {
 
 // check refuses parameters that do not say together what is to be promoted.
 func (c *config) check() error {
+	if err := forge.Method(c.MergeMethod).Check(); err != nil {
+		return err
+	}
 	ways := 0
 	for _, way := range []bool{c.Waiting, c.From != "", c.Version != ""} {
 		if way {
@@ -173,13 +180,24 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 		}
 		p.Published = (&registry.Publications{Client: client, Patience: c.ChartTimeout}).Await
 	}
-	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open}, nil
+	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open, PullRequests: c.pullRequests()}, nil
+}
+
+func (c *config) pullRequests() promotion.PullRequests {
+	how := promotion.PullRequests{Forge: forge.Kind(c.Forge), Method: forge.Method(c.MergeMethod)}
+	if c.AutoMerge {
+		how.Merge, how.Wait = true, c.Timeout
+	}
+	return how
 }
 
 func (c *config) say(ctx context.Context, r promotion.Result) {
 	details := []any{"environment", r.Environment}
 	if r.Application != "" {
 		details = append(details, "application", r.Application, "version", r.Version)
+	}
+	if r.URL != "" {
+		details = append(details, "url", r.URL)
 	}
 	switch {
 	case r.Err != nil:

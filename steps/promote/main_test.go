@@ -12,6 +12,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 )
 
@@ -48,3 +49,6 @@ func record(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(err)
 	ts.Check(ts.Exec("git", "-C", ts.Getenv("REPOSITORIES")+"/"+args[1]+".git", "notes", "--ref=lockstep", "append", "-m", string(note), commit))
 }
+
+// TestPullRequests gives its sessions a real Gitea.
+func TestPullRequests(t *testing.T) { testscript.Run(t, giteatest.Sessions(t, "testdata/gitea")) }
