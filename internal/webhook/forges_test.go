@@ -19,7 +19,7 @@ import (
 )
 
 // forge is a Git host as examples/site/<name> has it. What it sends is in
-// testdata/<name>.json, in the form that its documentation gives.
+// testdata/<name>.json: written by hand in its form, not recorded from a real one.
 type forge struct {
 	event, other string // the event of a push, and one that is none
 	repository   func(name string) string
