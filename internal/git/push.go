@@ -217,14 +217,16 @@ func (p *push) afterLoss(ctx context.Context, lost error) error {
 // the rest is tried again, and it gets less each time. Some servers, JGit among
 // them, refuse while another push still holds the lock, before the ref moves; so
 // a ref that has not moved is looked at again when such a push has had the time
-// that ours took.
+// that ours took, and several times that.
 func (p *push) afterRefusal(ctx context.Context, why error, refused int, took time.Duration) error {
-	const looks = 3
+	const looks = 4
+	pause := max(took, shortestLook)
 	for look := range looks {
 		if look > 0 {
-			if err := sleep(ctx, min(max(took, shortestLook), longestLook)); err != nil {
+			if err := sleep(ctx, min(pause, longestLook)); err != nil {
 				return err
 			}
+			pause *= 2
 		}
 		todo, err := p.reread(ctx)
 		switch {

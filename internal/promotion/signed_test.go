@@ -109,11 +109,7 @@ func TestRow47_RequestsAndKeys(t *testing.T) {
 // leaveSigned leaves a request as a writer would that has our credential.
 func (r *rush) leaveSigned(t *testing.T, inID, says, by *signature.Key) (id string) {
 	t.Helper()
-	remote, err := git.NewRemote(r.repository.URL, git.Access{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	now := time.Now()
+	remote, now := r.remote(t), time.Now()
 	id, _ = promotion.NewID(remote, promotion.Scope("refs/heads/main", inID), now)
 	text, err := json.Marshal(map[string]any{
 		"id": id, "branch": "refs/heads/main", "made": now, "key": says.ID(),

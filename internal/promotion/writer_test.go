@@ -58,11 +58,27 @@ func rushOn(server *gittest.Server, name string) *rush {
 // remote is the way of one writer to the repository.
 func (r *rush) remote(t *testing.T) *git.Remote {
 	t.Helper()
-	remote, err := git.NewRemote(r.repository.WithUser("robot", "token-of-the-robot"), git.Access{})
+	return r.remoteOf(t, robotsToken)
+}
+
+// robotsToken is long enough for seals.
+const robotsToken = "the-token-of-the-robot"
+
+// remoteOf is the way of one with another token.
+func (r *rush) remoteOf(t *testing.T, token string) *git.Remote {
+	t.Helper()
+	remote, err := git.NewRemote(r.url(token), git.Access{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return remote
+}
+
+func (r *rush) url(token string) string {
+	if !strings.HasPrefix(r.repository.URL, "http") {
+		return r.repository.URL
+	}
+	return r.repository.WithUser("robot", token)
 }
 
 // promote is one writer in a world of its own.
@@ -71,11 +87,7 @@ func (r *rush) promote(ctx context.Context, i int) (promotion.Landed, error) {
 }
 
 func (r *rush) promoteWith(ctx context.Context, i int, key *signature.Key) (promotion.Landed, error) {
-	url := r.repository.URL
-	if strings.HasPrefix(url, "http") {
-		url = r.repository.WithUser("robot", "token-of-the-robot")
-	}
-	remote, err := git.NewRemote(url, git.Access{})
+	remote, err := git.NewRemote(r.url(robotsToken), git.Access{})
 	if err != nil {
 		return promotion.Landed{}, err
 	}
@@ -187,15 +199,11 @@ func TestRow17_WritersDieAtAnyMoment(t *testing.T) {
 		return r.promote(t.Context(), i)
 	}))
 	// One that died may have left a request. The next promotion takes it away.
-	remote, err := git.NewRemote(r.repository.URL, git.Access{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	next := promotion.Promotion{
 		Application: "app-01", Chart: edit.Selector{Name: "app-01"}, Version: "2.0.0", Patience: 2 * time.Minute,
 		Author: git.Signature{Name: "Next", Email: "next@example.com"},
 	}
-	if _, err := next.Into(t.Context(), promotion.Target{Environment: "staging", Remote: remote, Path: "."}); err != nil {
+	if _, err := next.Into(t.Context(), promotion.Target{Environment: "staging", Remote: r.remote(t), Path: "."}); err != nil {
 		t.Fatal(err)
 	}
 	r.wantNoRequests(t)
@@ -258,12 +266,9 @@ func TestRequestsOfTheDeadAndOfStrangers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRush(t)
-			maker, err := git.NewRemote(r.repository.URL, git.Access{})
+			maker := r.remote(t)
 			if test.foreign {
-				maker, err = git.NewRemote(strings.Replace(r.repository.URL, "://", "://mallory:"+strings.Repeat("x", 40)+"@", 1), git.Access{})
-			}
-			if err != nil {
-				t.Fatal(err)
+				maker = r.remoteOf(t, strings.Repeat("x", 40))
 			}
 			id, seal, text := sealed(t, maker, time.Now().Add(-test.age))
 			if test.spoil != nil {
@@ -319,11 +324,7 @@ func TestEveryKindOfServer(t *testing.T) {
 // in front, so ours waits, and is gone when nobody waits for it any more.
 func TestRow16_AWriterThatGivesUpTakesItsRequestBack(t *testing.T) {
 	r := newRush(t)
-	remote, err := git.NewRemote(r.repository.URL, git.Access{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	id, seal, text := sealed(t, remote, time.Now())
+	id, seal, text := sealed(t, r.remote(t), time.Now())
 	r.leave(t, id, seal, text)
 	ctx, cancel := context.WithCancel(t.Context())
 	var waits bool
