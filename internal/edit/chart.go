@@ -62,6 +62,9 @@ func readDependencies(file []byte) (*yaml.Text, []Dependency, error) {
 	if list.Exists() && list.Target().Kind() != yaml.Sequence && list.Type() != "!!null" {
 		return nil, nil, notEditable(list.Errorf("dependencies is a %s, not a list", list.Target().Kind()), "")
 	}
+	if !list.Exists() || list.Type() == "!!null" {
+		return t, nil, nil // which a digest tells from an empty list
+	}
 	dependencies := make([]Dependency, 0, len(list.Items()))
 	for i, item := range list.Items() {
 		d, err := readDependency(item)

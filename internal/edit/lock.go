@@ -17,9 +17,10 @@ var ErrStaleLock = errors.New("the lock does not belong to the dependencies besi
 const StaleLock = "StaleLock"
 
 // Relock keeps a requirements.lock or Chart.lock in step with an edit of the
-// file with the dependencies, of which before and after are the texts. It
-// writes the versions and repositories that changed and the digest; the date stays, since only
-// Helm's resolver may claim to have looked at the repositories.
+// file with the dependencies, of which before and after are the texts: versions
+// and repositories that changed, or one entry more at the end or one less. It
+// writes these and the digest; the date stays, since only Helm's resolver may
+// claim to have looked at the repositories.
 //
 // A lock whose digest did not fit before is left alone: ErrStaleLock.
 func Relock(lock, before, after []byte) ([]byte, error) {
@@ -35,6 +36,27 @@ func Relock(lock, before, after []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	switch len(wanted) - len(old) {
+	case 1:
+		d := wanted[len(old)]
+		lock, err = addItem(lock, field{"name", d.Name}, field{"repository", d.Repository}, field{"version", d.Version})
+	case -1:
+		lock, err = removeItem(lock, missing(old, wanted))
+	default:
+		lock, err = relockVersions(lock, old, wanted)
+	}
+	if err != nil {
+		return nil, err
+	}
+	_, locked, err := readDependencies(lock)
+	if err != nil {
+		return nil, err
+	}
+	return setText(lock, ".digest", digest(wanted, locked))
+}
+
+// relockVersions writes what changed of entries that both lists have.
+func relockVersions(lock []byte, old, wanted []Dependency) (_ []byte, err error) {
 	for i := range wanted {
 		for key, change := range map[string][2]string{
 			"version":    {old[i].Version, wanted[i].Version},
@@ -49,11 +71,17 @@ func Relock(lock, before, after []byte) ([]byte, error) {
 			}
 		}
 	}
-	_, locked, err := readDependencies(lock)
-	if err != nil {
-		return nil, err
+	return lock, nil
+}
+
+// missing is the place in old of the first entry that wanted has not.
+func missing(old, wanted []Dependency) int {
+	for i, d := range wanted {
+		if d.EffectiveName() != old[i].EffectiveName() {
+			return i
+		}
 	}
-	return setText(lock, ".digest", digest(wanted, locked))
+	return len(wanted)
 }
 
 func setText(file []byte, path, value string) ([]byte, error) {

@@ -141,3 +141,46 @@ func checkLines(t *testing.T, before, after string, marks ...string) {
 		t.Errorf("no line with %q", marks)
 	}
 }
+
+// TestHelmAcceptsTheLockOfAnotherList: an entry comes and goes, also the only
+// one.
+func TestHelmAcceptsTheLockOfAnotherList(t *testing.T) {
+	const only = "dependencies:\n- name: web\n  version: 2.3.118\n  repository: file://../web\n"
+	web := edit.Dependency{Name: "web", Alias: "third", Version: "2.3.118", Repository: "file://../web"}
+	for name, test := range map[string]struct {
+		chart string
+		edit  func(chart []byte) ([]byte, error)
+	}{
+		"one more": {chartV2 + entries, func(chart []byte) ([]byte, error) { return edit.AddDependency(chart, web) }},
+		"one less": {chartV2 + entries, func(chart []byte) ([]byte, error) {
+			out, _, err := edit.RemoveDependency(chart, edit.Selector{Alias: "back"})
+			return out, err
+		}},
+		"a second one": {chartV2 + only, func(chart []byte) ([]byte, error) { return edit.AddDependency(chart, web) }},
+		"none left": {chartV2 + only, func(chart []byte) ([]byte, error) {
+			out, _, err := edit.RemoveDependency(chart, edit.Selector{Name: "web"})
+			return out, err
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := environment(t, map[string]string{"Chart.yaml": test.chart})
+			before, lock := readFile(t, root, "env", "Chart.yaml"), readFile(t, root, "env", "Chart.lock")
+			after, err := test.edit(before)
+			if err != nil {
+				t.Fatal(err)
+			}
+			relocked, err := edit.Relock(lock, before, after)
+			if err != nil {
+				t.Fatal(err)
+			}
+			writeFile(t, filepath.Join(root, "env", "Chart.yaml"), string(after))
+			if err := manager(root).Build(); err == nil && name != "none left" {
+				t.Fatal("Helm accepts the old lock: this test proves nothing")
+			}
+			writeFile(t, filepath.Join(root, "env", "Chart.lock"), string(relocked))
+			if err := manager(root).Build(); err != nil {
+				t.Errorf("helm dependency build: %v\n%s", err, relocked)
+			}
+		})
+	}
+}

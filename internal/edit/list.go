@@ -1,0 +1,215 @@
+package edit
+
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/yaml"
+)
+
+// AddDependency adds an entry at the end of `dependencies:`, which is made where
+// there is none, in lines that are indented as those of the entry before. No
+// other byte changes; where that cannot be had, as in a list between brackets,
+// it refuses.
+//
+// ErrDuplicate: Helm knows another entry by that name.
+func AddDependency(file []byte, d Dependency) ([]byte, error) {
+	if err := CheckVersion(d.Version); err != nil {
+		return nil, err
+	}
+	for _, value := range []string{d.Name, d.Repository, d.Alias} {
+		if err := checkValue(value); err != nil {
+			return nil, err
+		}
+	}
+	if d.Name == "" {
+		return nil, invalid("a dependency without a name")
+	}
+	_, dependencies, err := parseDependencies(file)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkUnique(append(dependencies, d)); err != nil {
+		return nil, err
+	}
+	return addItem(file, field{"name", d.Name}, field{"version", d.Version}, field{"repository", d.Repository}, field{"alias", d.Alias})
+}
+
+// RemoveDependency takes the one entry out of `dependencies:` that sel chooses,
+// with its lines and no other byte, and gives its version. The errors are those
+// of SetDependency.
+func RemoveDependency(file []byte, sel Selector) (out []byte, removed Dependency, err error) {
+	_, dependencies, err := parseDependencies(file)
+	if err != nil {
+		return nil, Dependency{}, err
+	}
+	removed, index, err := Choose(dependencies, sel)
+	if err != nil {
+		return nil, Dependency{}, err
+	}
+	out, err = removeItem(file, index)
+	return out, removed, err
+}
+
+const byHandList = "Change the list by hand once."
+
+// field is a line of an entry.
+type field struct{ key, value string }
+
+// addItem adds an entry to the list of a chart or a lock. Empty fields are left
+// out.
+func addItem(file []byte, fields ...field) ([]byte, error) {
+	before, err := yaml.Parse(file)
+	if err != nil {
+		return nil, err
+	}
+	out, err := withItem(openList(before), fields)
+	if err != nil {
+		return nil, err
+	}
+	return out, sameButList(before, out, 1, -1)
+}
+
+// openList takes the brackets of an empty list away, so that lines can follow.
+func openList(t *yaml.Text) []byte {
+	if len(t.Documents()) > 0 {
+		if span, ok := t.EmptyList(t.Documents()[0].Get("dependencies")); ok {
+			return slices.Concat(bytes.TrimRight(t.Source()[:span.Start], " "), t.Source()[span.End:])
+		}
+	}
+	return t.Source()
+}
+
+func withItem(file []byte, fields []field) ([]byte, error) {
+	t, dependencies, err := readDependencies(file)
+	if err != nil {
+		return nil, err
+	}
+	at, indent, before, err := placeFor(t, dependencies)
+	if err != nil {
+		return nil, err
+	}
+	line := t.LineBreak()
+	if at > 0 && !endsLine(file[:at]) {
+		before = line + before
+	}
+	var item strings.Builder
+	item.WriteString(before)
+	mark := "- "
+	for _, f := range fields {
+		if f.value == "" {
+			continue
+		}
+		fmt.Fprintf(&item, "%s%s%s: %s%s", strings.Repeat(" ", indent), mark, f.key, plain(f.value), line)
+		mark = "  "
+	}
+	return slices.Concat(file[:at], []byte(item.String()), file[at:]), nil
+}
+
+// plain is a text as YAML reads it back, in quotes where it needs them.
+func plain(text string) string {
+	if yaml.ReadsAsString(text) {
+		return text
+	}
+	return yaml.DoubleQuote(text)
+}
+
+// placeFor is where the lines of a further entry go, how far they are indented,
+// and what has to stand in front of the first one.
+func placeFor(t *yaml.Text, dependencies []Dependency) (at, indent int, before string, err error) {
+	source := t.Source()
+	if n := len(dependencies); n > 0 {
+		last := dependencies[n-1].node
+		lines, err := t.ItemLines(last)
+		if err != nil {
+			return 0, 0, "", fault.Refused(NotEditable, err, byHandList)
+		}
+		return lines.End, lines.Indent, "", nil
+	}
+	if len(t.Documents()) == 0 {
+		return len(source), 0, "dependencies:" + t.LineBreak(), nil
+	}
+	root := t.Documents()[0]
+	list := root.Get("dependencies")
+	switch {
+	case !list.Exists() && len(t.Documents()) > 1, list.Exists() && (list.Kind() != yaml.Scalar || list.Value() != ""), root.Flow():
+		return 0, 0, "", notEditable(list.Errorf("the list of dependencies has no lines of its own"), `Write "dependencies:" alone on its line once.`)
+	case !list.Exists():
+		return len(source), 0, "dependencies:" + t.LineBreak(), nil
+	}
+	return t.LinesAfter(list), 0, "", nil
+}
+
+func endsLine(text []byte) bool {
+	return bytes.HasSuffix(text, []byte("\n")) || bytes.HasSuffix(text, []byte("\r"))
+}
+
+// removeItem takes an entry out of the list of a chart or a lock.
+func removeItem(file []byte, index int) ([]byte, error) {
+	t, dependencies, err := readDependencies(file)
+	if err != nil {
+		return nil, err
+	}
+	lines, err := t.ItemLines(dependencies[index].node)
+	if err != nil {
+		return nil, fault.Refused(NotEditable, err, byHandList)
+	}
+	out := slices.Concat(file[:lines.Start], file[lines.End:])
+	return out, sameButList(t, out, -1, index)
+}
+
+// sameButList reads the result again: it has so many entries more, behind those
+// that were there, or the one at index less, and nothing else differs.
+func sameButList(before *yaml.Text, out []byte, more, index int) error {
+	refused := func(why string) error {
+		return fault.Refused(NotEditable, yaml.Node{}.Errorf("cannot change the list of dependencies here: %s", why), byHandList)
+	}
+	after, err := yaml.Parse(out)
+	if err != nil {
+		return refused(fmt.Sprintf("the file would no longer parse (%v)", err))
+	}
+	var old []yaml.Node
+	if len(before.Documents()) > 0 {
+		old = before.Documents()[0].Get("dependencies").Items()
+	}
+	c := comparison{}
+	for i, document := range after.Documents() {
+		if i > 0 {
+			if i >= len(before.Documents()) || !c.same(before.Documents()[i], document) {
+				return refused("another document would read differently")
+			}
+			continue
+		}
+		now := document.Get("dependencies").Items()
+		if len(now) != len(old)+more {
+			return refused("it would not have one entry more or less")
+		}
+		kept, left := old, now
+		if index >= 0 {
+			kept = slices.Delete(slices.Clone(old), index, index+1)
+		} else {
+			left = now[:len(old)]
+		}
+		if !c.sameItems(kept, left) || !sameRest(&c, before, document) {
+			return refused(fmt.Sprintf("line %d would read differently", c.line))
+		}
+	}
+	if len(after.Documents()) < len(before.Documents()) || len(after.Documents()) == 0 {
+		return refused("the file would have other documents")
+	}
+	return nil
+}
+
+// sameRest compares what stands beside the list.
+func sameRest(c *comparison, before *yaml.Text, after yaml.Node) bool {
+	rest := func(n yaml.Node) []yaml.Pair {
+		return slices.DeleteFunc(slices.Clone(n.Pairs()), func(p yaml.Pair) bool { return p.Key.Text() == "dependencies" })
+	}
+	if len(before.Documents()) == 0 {
+		return len(rest(after)) == 0
+	}
+	return c.samePairs(rest(before.Documents()[0]), rest(after))
+}
