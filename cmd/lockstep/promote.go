@@ -36,7 +36,7 @@ func promoteCommand() *cli.Command {
 			"With --from, what that environment has verified last is promoted, all of it at once or the applications that are named; without --to, into those that are Auto and after it. " +
 			"A higher version stays unless --allow-downgrade is given.\n\n" +
 			"With --waiting, the gates of what waits are asked again.",
-		Flags: []cli.Flag{
+		Flags: append([]cli.Flag{
 			&cli.StringSliceFlag{Name: "app", Aliases: []string{"a", "application"}, Usage: "`NAME` of the application, in the place of the argument; with --from, may be given several times"},
 			&cli.StringFlag{Name: "version", Aliases: []string{"v"}, Usage: "`VERSION` to promote; without it, that of --version-file, or $VERSION"},
 			&cli.StringFlag{Name: "version-file", Usage: "`FILE` that holds the version"},
@@ -47,23 +47,31 @@ func promoteCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "to", Usage: "`NAME` of an environment that they are promoted to; may be given several times"},
 			&cli.BoolFlag{Name: "waiting", Usage: "promote what waits and may go now"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "with --from: set a version also where the environment has a higher one"},
-			&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 			&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
-			&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
+			&cli.BoolFlag{Name: "add-missing", Usage: "add the application's chart to environments that do not have it, from --chart-repository"},
+			&cli.StringFlag{Name: "chart-repository", Usage: "`URL` of the repository that environments take the chart from"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
-			&cli.StringFlag{Name: "signing-key", EnvVars: []string{"LOCKSTEP_SIGNING_KEY"}, Usage: "`FILE` with the SSH or OpenPGP private key that signs the commits"},
-			&cli.StringFlag{Name: "signing-passphrase-file", EnvVars: []string{"LOCKSTEP_SIGNING_PASSPHRASE_FILE"}, Usage: "`FILE` with that key's passphrase"},
-			&cli.StringFlag{Name: "break-glass", Usage: "`REASON` to promote into an environment whose promotion is Never"},
 			&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
-			&cli.DurationFlag{Name: "timeout", Aliases: []string{"t"}, Value: 5 * time.Minute, Usage: "how long all of it may take"},
-			&cli.BoolFlag{Name: "batch-mode", Aliases: []string{"b"}, Usage: "never ask anything, which is so anyway"},
-			&cli.BoolFlag{Name: "no-poll", Usage: "do not wait for anything: pull requests are opened and left at that"},
-			&cli.BoolFlag{Name: "no-merge", Usage: "leave pull requests to people, also with --auto-merge"},
-			&cli.BoolFlag{Name: "auto-merge", Usage: "wait for pull requests and merge each as soon as it is ready"},
-			outputFlag(),
-		},
+		}, commitFlags()...),
 		Action:       promoteAction,
 		OnUsageError: usageError,
+	}
+}
+
+// commitFlags say how commits are made, whatever they are about.
+func commitFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
+		&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
+		&cli.StringFlag{Name: "signing-key", EnvVars: []string{"LOCKSTEP_SIGNING_KEY"}, Usage: "`FILE` with the SSH or OpenPGP private key that signs the commits"},
+		&cli.StringFlag{Name: "signing-passphrase-file", EnvVars: []string{"LOCKSTEP_SIGNING_PASSPHRASE_FILE"}, Usage: "`FILE` with that key's passphrase"},
+		&cli.StringFlag{Name: "break-glass", Usage: "`REASON` to change an environment whose promotion is Never"},
+		&cli.DurationFlag{Name: "timeout", Aliases: []string{"t"}, Value: 5 * time.Minute, Usage: "how long all of it may take"},
+		&cli.BoolFlag{Name: "batch-mode", Aliases: []string{"b"}, Usage: "never ask anything, which is so anyway"},
+		&cli.BoolFlag{Name: "no-poll", Usage: "do not wait for anything: pull requests are opened and left at that"},
+		&cli.BoolFlag{Name: "no-merge", Usage: "leave pull requests to people, also with --auto-merge"},
+		&cli.BoolFlag{Name: "auto-merge", Usage: "wait for pull requests and merge each as soon as it is ready"},
+		outputFlag(),
 	}
 }
 
@@ -82,6 +90,11 @@ func promoteAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	return announce(c, results)
+}
+
+// announce prints what came of it; the error is what the program ends with.
+func announce(c *cli.Context, results []promotion.Result) (err error) {
 	if asJSON(c) {
 		err = printJSON(c.App.Writer, results)
 	} else {
@@ -100,8 +113,8 @@ func wayOf(c *cli.Context) (way, error) {
 		others []string // flags that mean nothing to it
 	}{
 		"version": {promoteVersion, []string{"to", "allow-downgrade"}},
-		"from":    {promoteFrom, []string{"version", "version-file", "env", "all", "all-auto", "alias"}},
-		"waiting": {promoteWaiting, []string{"version", "version-file", "to", "all", "all-auto", "alias", "app", "from", "allow-downgrade"}},
+		"from":    {promoteFrom, []string{"version", "version-file", "env", "all", "all-auto", "alias", "add-missing", "chart-repository"}},
+		"waiting": {promoteWaiting, []string{"version", "version-file", "to", "all", "all-auto", "alias", "app", "from", "allow-downgrade", "add-missing", "chart-repository"}},
 	}
 	name := "version"
 	switch {
@@ -174,11 +187,24 @@ func promoteVersion(ctx context.Context, c *cli.Context, everywhere promotion.Ev
 		return nil, err
 	}
 	everywhere.Application, everywhere.Version, everywhere.Exact = application, version, c.IsSet("env")
-	everywhere.Chart = edit.Selector{Name: application}
-	if alias := c.String("alias"); alias != "" {
-		everywhere.Chart = edit.Selector{Alias: alias}
+	everywhere.Add = c.Bool("add-missing")
+	if everywhere.Chart, err = chartOf(c, application); err != nil {
+		return nil, err
 	}
 	return everywhere.Promote(ctx, chosen), nil
+}
+
+// chartOf chooses the chart: by the application's name, or by its alias. To add
+// it takes both, and where it comes from.
+func chartOf(c *cli.Context, application string) (edit.Selector, error) {
+	chart := edit.Selector{Name: application, Alias: c.String("alias"), Repository: c.String("chart-repository")}
+	switch {
+	case c.Bool("add-missing") && chart.Repository == "":
+		return chart, fault.Usage("InvalidArguments", errors.New("--add-missing needs --chart-repository"), "Example: --chart-repository oci://registry.example.com/charts")
+	case !c.Bool("add-missing") && chart.Alias != "":
+		chart.Name = ""
+	}
+	return chart, nil
 }
 
 func promoteFrom(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere) ([]promotion.Result, error) {

@@ -37,6 +37,9 @@ const (
 	ByPullRequest Delivery = "pull-request"
 )
 
+// Placeholder stands for the name of an application in File and ValuePath.
+const Placeholder = "{application}"
+
 // Environments is a file, with every default filled in. As JSON it is the same
 // file again: Parse reads it.
 type Environments struct {
@@ -48,17 +51,22 @@ type Environments struct {
 // Environment is a repository with an umbrella chart, and the rules by which
 // versions get into it.
 type Environment struct {
-	Name       string   `json:"name"`             // DNS label, at most MaxName characters
-	Repository string   `json:"repository"`       // URL without credentials
-	Branch     string   `json:"branch,omitempty"` // "": the remote's HEAD
-	Path       string   `json:"path"`             // folder of Chart.yaml in the repository
-	Namespace  string   `json:"namespace"`        // of the release
-	Promotion  Strategy `json:"promotion"`
-	Delivery   Delivery `json:"delivery"`
-	After      []string `json:"after,omitempty"` // names of environments
-	Soak       Duration `json:"soak,omitzero"`
-	Windows    []Window `json:"windows,omitempty"` // none: always
-	Frozen     bool     `json:"frozen"`
+	Name       string `json:"name"`             // DNS label, at most MaxName characters
+	Repository string `json:"repository"`       // URL without credentials
+	Branch     string `json:"branch,omitempty"` // "": the remote's HEAD
+	Path       string `json:"path"`             // folder of Chart.yaml in the repository, or that File counts from
+	// File has the versions where there is no chart: a file that another tool
+	// deploys from. ValuePath is the place of the version in it, where it is none
+	// that Lockstep knows. Placeholder stands for the application in both.
+	File      string   `json:"file,omitempty"`
+	ValuePath string   `json:"valuePath,omitempty"`
+	Namespace string   `json:"namespace,omitempty"` // of the release; "" with File, where there need not be one
+	Promotion Strategy `json:"promotion"`
+	Delivery  Delivery `json:"delivery"`
+	After     []string `json:"after,omitempty"` // names of environments
+	Soak      Duration `json:"soak,omitzero"`
+	Windows   []Window `json:"windows,omitempty"` // none: always
+	Frozen    bool     `json:"frozen"`
 	// RecordKey are the keys that its deployment records are signed with. With
 	// any, gates believe no others; with none, every record.
 	RecordKey []signature.PublicKey `json:"recordKey,omitempty"`

@@ -136,7 +136,9 @@ func (r *reader) readEnvironment(n yaml.Node) *place {
 		field{"repository", true, scalar(&e.Repository, parseRepository)},
 		field{"branch", false, scalar(&e.Branch, parseBranch)},
 		field{"path", false, scalar(&e.Path, parsePath)},
-		field{"namespace", true, scalar(&e.Namespace, parseNamespace)},
+		field{"file", false, scalar(&e.File, parseFile)},
+		field{"valuePath", false, scalar(&e.ValuePath, parseValuePath)},
+		field{"namespace", !n.Get("file").Exists(), scalar(&e.Namespace, parseNamespace)},
 		field{"promotion", false, scalar(&e.Promotion, oneOf(Auto, Manual, Never))},
 		field{"delivery", false, scalar(&e.Delivery, oneOf(ByCommit, ByPullRequest))},
 		field{"after", false, r.list("after", maxEnvironments, func(item yaml.Node) error {
@@ -152,6 +154,9 @@ func (r *reader) readEnvironment(n yaml.Node) *place {
 		field{"frozen", false, boolean(&e.Frozen)},
 		field{"recordKey", false, r.keys("recordKey", &e.RecordKey)},
 	)
+	if e.ValuePath != "" && !n.Get("file").Exists() {
+		r.fail(n.Get("valuePath"), "valuePath: it is a place in a file, and there is no file")
+	}
 	if after := n.Get("after"); e.Soak > 0 && (!after.Exists() || after.Target().Kind() == yaml.Sequence && len(e.After) == 0) {
 		r.fail(n.Get("soak"), "soak: it counts from the verification in the environments of after, and there are none")
 	}

@@ -62,6 +62,8 @@ func TestWhatIsWellWritten(t *testing.T) {
 		"days": "  windows: [{days: 'Sat-Mon, Wed'}]\n", "to midnight": "  windows: [{hours: 20:00-24:00}]\n",
 		"same repository, other branch": "  branch: a\n- {name: b, repository: https://h/staging.git, branch: b, namespace: b}\n",
 		"same repository, other path":   "- {name: b, repository: https://h/staging, path: b, namespace: b}\n",
+		"same path, other file":         "  file: a.yaml\n- {name: b, repository: https://h/staging, file: b.yaml}\n",
+		"same file, other value":        "  file: a.yaml\n  valuePath: .a\n- {name: b, repository: https://h/staging, file: a.yaml, valuePath: '[\"b\"]'}\n",
 		"same path, other port":         "- {name: b, repository: https://h:3000/staging, namespace: b}\n",
 	} {
 		if _, err := environment.Parse("e.yaml", []byte(one(lines))); err != nil {
@@ -126,6 +128,11 @@ func TestRow32_EveryFaultHasItsPlace(t *testing.T) {
 		"25 o'clock":           {one("  windows: [{hours: 09:00-25:00}]\n"), "is not of the form"},
 		"zone":                 {one("  windows: [{days: Mon, zone: Europe/Berlim}]\n"), `zone: "Europe/Berlim" is no time zone`},
 		"this machine's zone":  {one("  windows: [{days: Mon, zone: Local}]\n"), "is no time zone"},
+		"one place, a file":    {one("  file: a.yaml\n- {name: b, repository: https://h/staging, path: ., file: ./a.yaml}\n"), "the same repository, branch and path"},
+		"neither":              {strings.Replace(one(""), "  namespace: acme\n", "", 1), "4:3: an environment needs the key namespace"},
+		"a folder for a file":  {one("  file: apps/\n"), `7:9: file: "apps/" is a folder`},
+		"path without a file":  {one("  valuePath: .a\n"), "7:14: valuePath: it is a place in a file, and there is no file"},
+		"no path":              {one("  file: a\n  valuePath: image.tag\n"), `8:14: valuePath: "image.tag" is no path such as .image.tag`},
 		"zone alone":           {one("  windows: [{zone: UTC}]\n"), "7:13: a window needs days, hours or both"},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, c.text, c.want) })
@@ -207,6 +214,7 @@ func TestRow34_AListThatIsNamedOftenCostsLittle(t *testing.T) {
 func TestRow36_PathsStayInside(t *testing.T) {
 	for _, path := range []string{"..", "../x", "a/../../x", "/etc", ".git", "a/.git/hooks", `a\b`, `"a\nb"`, `""`, "-x"} {
 		refused(t, one("  path: "+path+"\n"), "7:9: path: ")
+		refused(t, one("  file: "+path+"\n"), "7:9: file: ")
 	}
 }
 
@@ -241,6 +249,7 @@ func TestRow46_PasswordsAreNotRepeated(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(example(f))
 	f.Add(one("  after: [b]\n  windows: &w [{days: 'Sat-Mon, Wed', hours: 22:00-04:00}]\n- {name: b, repository: git@h:b, namespace: b, windows: *w}\n"))
+	f.Add(one("  file: 'apps/{application}.yaml'\n  valuePath: '.{application}.tag'\n"))
 	f.Add("a: &a [*a]\n")
 	f.Add(head + "- &e {name: a, after: [*e]}\n- *e\n")
 	f.Add(head + "- {? {a: b} : c, <<: {name: d}, 7: e}\n")

@@ -116,6 +116,12 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	for _, key := range []string{"", "''", "[]", "ssh-ed25519", "AAAA", "{a: b}", "[[" + publicKey + "]]"} {
 		wrong = append(wrong, one("  recordKey: "+key+"\n"))
 	}
+	for _, lines := range []string{"file: a.yaml", "file: 'apps/{application}.yaml', path: b", "file: a, valuePath: '.{application}[0]'", "file: a, valuePath: '[0]', namespace: acme"} {
+		well = append(well, head+"- {name: a, repository: https://h/e, "+lines+"}\n")
+	}
+	for _, lines := range []string{"path: a", "file: ''", "file: [a]", "file: a, valuePath: a", "file: a, valuePath: 1", "namespace: acme, valuePath: .a"} {
+		wrong = append(wrong, head+"- {name: a, repository: https://h/e, "+lines+"}\n")
+	}
 	for _, text := range well {
 		if err := s.Validate(document(t, text)); err != nil {
 			t.Errorf("the schema refuses %s\n%v", text, err)
@@ -135,12 +141,19 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 }
 
 func TestDocumentedFilesAreWell(t *testing.T) {
-	page, err := os.ReadFile("../../docs/environments-file.md")
-	if err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"environments-file.md", "targets.md"} {
+		page, err := os.ReadFile("../../docs/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documentedFiles(t, string(page))
 	}
+}
+
+func documentedFiles(t *testing.T, page string) {
+	t.Helper()
 	s, found := schema(t), 0
-	for _, block := range strings.Split(string(page), "```yaml\n")[1:] {
+	for _, block := range strings.Split(page, "```yaml\n")[1:] {
 		text, _, _ := strings.Cut(block, "```")
 		if !strings.Contains(text, "kind: Environments") {
 			continue

@@ -1,6 +1,7 @@
 package environment
 
 import (
+	"path"
 	"slices"
 	"strings"
 )
@@ -79,16 +80,16 @@ func (r *reader) checkCircles(places []*place, known map[string]*place) {
 	}
 }
 
-// checkPlaces refuses two environments on one chart: each promotion to one would
-// deploy both. A branch that is left out may be any.
+// checkPlaces refuses two environments on one chart, or on one place in a file:
+// each promotion to one would deploy both. A branch that is left out may be any.
 func (r *reader) checkPlaces(places []*place) {
-	type spot struct{ repository, path string }
+	type spot struct{ repository, path, value string }
 	seen := map[spot][]*place{}
 	for _, p := range places {
 		if p.Repository == "" || p.Path == "" {
 			continue // it is wrong, which was said
 		}
-		at := spot{sameRepository(p.Repository), p.Path}
+		at := spot{sameRepository(p.Repository), path.Join(p.Path, p.File), p.ValuePath}
 		for _, other := range seen[at] {
 			if p.Branch == other.Branch {
 				r.fail(p.repository, "repository: the same repository, branch and path as of the environment on line %d", other.at.Line())

@@ -139,6 +139,24 @@ func parsePath(text string) (string, error) {
 	return clean, nil
 }
 
+// parseFile is parsePath for a file, in which Placeholder may stand.
+func parseFile(text string) (string, error) {
+	clean, err := parsePath(text)
+	if err == nil && (clean == "." || strings.HasSuffix(text, "/")) {
+		return "", fmt.Errorf("%s is a folder; a file belongs here", quoted(text))
+	}
+	return clean, err
+}
+
+// parseValuePath looks only whether a text can be a path at all: whoever edits
+// the file knows how one is written.
+func parseValuePath(text string) (string, error) {
+	if len(text) > 1000 || !strings.HasPrefix(text, ".") && !strings.HasPrefix(text, "[") || strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }) {
+		return "", fmt.Errorf("%s is no path such as .image.tag or .list[name=web].tag", quoted(text))
+	}
+	return text, nil
+}
+
 func parseSoak(text string) (Duration, error) {
 	d, err := time.ParseDuration(text)
 	switch {

@@ -34,8 +34,10 @@ func Apply(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 	switch i.Kind {
 	case Dependency:
 		return applyDependency(ctx, tree, i)
-	case Value:
-		return applyValue(tree, i)
+	case Removal:
+		return applyRemoval(ctx, tree, i)
+	case Entry, Value:
+		return applyInFile(tree, i)
 	}
 	return Applied{}, fault.Usage("InvalidIntent", fmt.Errorf("intent of kind %q: unknown", i.Kind), "")
 }
@@ -50,28 +52,46 @@ func Begin(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 	return Apply(ctx, tree, i)
 }
 
+// currentValue is what stands where an intent is about: "" where an entry is
+// missing that may be.
 func currentValue(tree Tree, i Intent) (string, error) {
-	if i.Kind == Dependency {
+	if i.inChart() {
 		c, err := findChart(tree, path.Dir(i.File))
 		if err != nil {
 			return "", err
 		}
 		current, err := edit.DependencyVersion(c.text, i.selector())
+		if i.mayBeAbsent() && errors.Is(err, edit.ErrNotFound) {
+			return "", nil
+		}
 		return current, at(c.file, err)
 	}
-	text, err := tree.Read(i.File)
+	text, err := readFile(tree, i)
 	if err != nil {
-		return "", missing(i.File, err)
+		return "", err
+	}
+	if i.Kind == Entry {
+		entry, err := edit.FindEntry(text, i.Name)
+		return entry.Version, at(i.File, err)
 	}
 	current, err := edit.Value(text, i.Name)
 	return current, at(i.File, err)
 }
 
+func readFile(tree Tree, i Intent) ([]byte, error) {
+	text, err := tree.Read(i.File)
+	return text, missing(i.File, err)
+}
+
+func (i Intent) inChart() bool { return i.Kind == Dependency || i.Kind == Removal }
+
+func (i Intent) mayBeAbsent() bool { return i.Add || i.Kind == Removal }
+
 func (i Intent) selector() edit.Selector {
 	return edit.Selector{Name: i.Name, Alias: i.Alias, Repository: i.Repository}
 }
 
-func applyValue(tree Tree, i Intent) (Applied, error) {
+func applyInFile(tree Tree, i Intent) (Applied, error) {
 	current, err := currentValue(tree, i)
 	if err != nil {
 		return Applied{}, err
@@ -80,11 +100,15 @@ func applyValue(tree Tree, i Intent) (Applied, error) {
 	if a.Outcome != Promoted {
 		return a, nil
 	}
-	text, err := tree.Read(i.File)
+	text, err := readFile(tree, i)
 	if err != nil {
-		return Applied{}, missing(i.File, err)
+		return Applied{}, err
 	}
-	out, previous, err := edit.SetValue(text, i.Name, i.To)
+	set := edit.SetValue
+	if i.Kind == Entry {
+		set = edit.SetEntry
+	}
+	out, previous, err := set(text, i.Name, i.To)
 	if err != nil {
 		return Applied{}, at(i.File, err)
 	}
@@ -99,23 +123,63 @@ func applyDependency(ctx context.Context, tree Tree, i Intent) (Applied, error) 
 	}
 	i.File = c.file
 	out, previous, err := edit.SetDependency(c.text, i.selector(), i.To)
+	if i.Add && errors.Is(err, edit.ErrNotFound) {
+		return c.add(ctx, tree, i)
+	}
 	if err != nil {
 		return Applied{}, at(c.file, err)
 	}
-	a := Applied{Intent: i, Outcome: decide(i, previous)}
-	if a.Outcome != Promoted {
-		return a, nil
+	if outcome := decide(i, previous); outcome != Promoted {
+		return Applied{Intent: i, Outcome: outcome}, nil
 	}
 	if err := c.checkVendored(tree, i); err != nil {
 		return Applied{}, err
 	}
-	a.Intent.From, a.Files = previous, map[string][]byte{c.file: out}
-	if c.lockText != nil {
-		if a.Files[c.lock], err = c.relock(ctx, out); err != nil {
-			return Applied{}, err
-		}
+	i.From = previous
+	return c.changed(ctx, i, out)
+}
+
+// add gives the chart the dependency that it does not have.
+func (c chart) add(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	if err := c.checkNotVendoring(tree, i); err != nil {
+		return Applied{}, err
 	}
-	return a, nil
+	out, err := edit.AddDependency(c.text, edit.Dependency{Name: i.Name, Alias: i.Alias, Version: i.To, Repository: i.Repository})
+	if err != nil {
+		return Applied{}, at(c.file, err)
+	}
+	return c.changed(ctx, i, out)
+}
+
+// applyRemoval takes a dependency out, in whatever version it is there.
+func applyRemoval(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	c, err := findChart(tree, path.Dir(i.File))
+	if err != nil {
+		return Applied{}, err
+	}
+	i.File = c.file
+	out, removed, err := edit.RemoveDependency(c.text, i.selector())
+	if errors.Is(err, edit.ErrNotFound) {
+		return Applied{Intent: i, Outcome: Unchanged}, nil
+	}
+	if err != nil {
+		return Applied{}, at(c.file, err)
+	}
+	if err := c.checkVendored(tree, i); err != nil {
+		return Applied{}, err
+	}
+	i.From = removed.Version
+	return c.changed(ctx, i, out)
+}
+
+// changed is the chart with its dependencies as they are in out, and its lock.
+func (c chart) changed(ctx context.Context, i Intent, out []byte) (Applied, error) {
+	a := Applied{Intent: i, Outcome: Promoted, Files: map[string][]byte{c.file: out}}
+	var err error
+	if c.lockText != nil {
+		a.Files[c.lock], err = c.relock(ctx, out)
+	}
+	return a, err
 }
 
 // relock keeps the lock in step. A lock that was stale before is left as it is
@@ -138,7 +202,7 @@ func at(file string, err error) error {
 	return fmt.Errorf("%s:%w", file, err)
 }
 
-// missing gives an absent file its meaning; other errors pass.
+// missing gives an absent file its meaning; other errors, and none, pass.
 func missing(file string, err error) error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return fault.Refused("FileNotFound", fmt.Errorf("%s is not in the repository: %w", file, fs.ErrNotExist),

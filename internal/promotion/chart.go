@@ -88,6 +88,24 @@ func (c chart) checkVendored(tree Tree, i Intent) error {
 	return c.checkUnpacked(tree, entry, i)
 }
 
+// checkNotVendoring refuses a further entry where the archives of the others lie
+// in charts/: Helm would miss its own.
+func (c chart) checkNotVendoring(tree Tree, i Intent) error {
+	dependencies, err := edit.Dependencies(c.text)
+	if err != nil {
+		return at(c.file, err)
+	}
+	for _, d := range dependencies {
+		archive := path.Join(c.folder, "charts", d.Name+"-"+d.Version+".tgz")
+		if there, err := tree.Exists(archive); err != nil {
+			return err
+		} else if there {
+			return c.stale(path.Dir(archive), i)
+		}
+	}
+	return nil
+}
+
 func (c chart) checkUnpacked(tree Tree, entry edit.Dependency, i Intent) error {
 	file := path.Join(c.folder, "charts", entry.Name, chartFile)
 	text, err := readIfPresent(tree, file)
@@ -105,8 +123,12 @@ func (c chart) checkUnpacked(tree Tree, entry edit.Dependency, i Intent) error {
 }
 
 func (c chart) stale(vendored string, i Intent) error {
+	wanted := fmt.Sprintf("version %s of %s is asked for", i.To, i.Application())
+	if i.Kind == Removal {
+		wanted = i.Application() + " is asked to be removed"
+	}
 	return fault.Refused("VendoredChartStale",
-		fmt.Errorf("%s would be stale: version %s of %s is asked for in %s", vendored, i.To, i.Application(), c.file),
+		fmt.Errorf("%s would be stale: %s in %s", vendored, wanted, c.file),
 		fmt.Sprintf("Set the version by hand, run `helm dependency update %s` and commit both; or stop vendoring: remove %s/charts from the repository.",
 			c.folder, c.folder))
 }

@@ -2,11 +2,13 @@ package promotion
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
@@ -82,7 +84,7 @@ func (e *Everywhere) reach(ctx context.Context, env environment.Environment, do 
 	if err != nil {
 		return []Result{e.result(env.Name).failed(err)}
 	}
-	return do(ctx, env, Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path})
+	return do(ctx, env, TargetOf(env, remote))
 }
 
 func (p Promotion) result(env string) Result {
@@ -91,18 +93,24 @@ func (p Promotion) result(env string) Result {
 
 func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Target) Result {
 	r := e.result(env.Name)
-	decision, err := e.decide(ctx, env, t, e.Promotion)
-	switch {
-	case err != nil:
-		return r.failed(err)
-	case !decision.Open():
-		return e.hold(ctx, t, e.Promotion, decision)
-	case e.DryRun:
+	if e.Remove && env.Frozen {
+		return r.failed(fault.Refused("EnvironmentFrozen", fmt.Errorf("remove %s from %s: it is frozen", e.Application, env.Name), ""))
+	}
+	if !e.Remove { // gates hold back what is new
+		decision, err := e.decide(ctx, env, t, e.Promotion)
+		if err != nil {
+			return r.failed(err)
+		}
+		if !decision.Open() {
+			return e.hold(ctx, t, e.Promotion, decision)
+		}
+	}
+	if e.DryRun {
 		return e.preview(ctx, t, r)
 	}
 	r = e.deliver(ctx, env, t, e.Promotion)
-	if e.Exact && r.Err == nil {
-		// Whoever asks for a version by name does not want the one that was asked for before.
+	if (e.Exact || e.Remove) && r.Err == nil {
+		// Whoever asks for a version by name, or for none, does not want the one that was asked for before.
 		if err := e.withdraw(ctx, t); err != nil {
 			slog.WarnContext(ctx, "what waited for this environment before stays", "ref", e.waitingRef(t), "error", err)
 		}
@@ -119,15 +127,23 @@ func (e *Everywhere) deliver(ctx context.Context, env environment.Environment, t
 		if r.URL = done.Request.URL; err != nil {
 			return r.failed(err)
 		}
-		r.Outcome, r.Commit = done.Outcome, done.Commit
+		r.Outcome, r.Commit = p.outcome(done.Outcome), done.Commit
 		return r
 	}
 	landed, err := p.Into(ctx, t)
 	if err != nil {
 		return r.failed(err)
 	}
-	r.Outcome, r.Commit = landed.Outcome, landed.Commit
+	r.Outcome, r.Commit = p.outcome(landed.Outcome), landed.Commit
 	return r
+}
+
+// outcome says what a promotion came to that takes something away.
+func (p Promotion) outcome(o Outcome) Outcome {
+	if p.Remove && o == Promoted {
+		return Removed
+	}
+	return o
 }
 
 // hold leaves a promotion whose gates are closed in the environment's repository.
@@ -149,8 +165,8 @@ func (e *Everywhere) preview(ctx context.Context, t Target, r Result) Result {
 	if err != nil {
 		return r.failed(err)
 	}
-	i := e.intent(t)
-	if i.From, err = currentValue(d.tree(), i); err != nil {
+	i, err := d.begin(e.Promotion)
+	if err != nil {
 		return r.failed(err)
 	}
 	if err := e.checkPublished(ctx, d.tree(), i); err != nil {
@@ -160,6 +176,6 @@ func (e *Everywhere) preview(ctx context.Context, t Target, r Result) Result {
 	if err != nil {
 		return r.failed(err)
 	}
-	r.Outcome, r.Commit, r.DryRun, r.Diff = landed.Outcome, landed.Commit, true, landed.diff
+	r.Outcome, r.Commit, r.DryRun, r.Diff = e.outcome(landed.Outcome), landed.Commit, true, landed.diff
 	return r
 }

@@ -2,8 +2,10 @@ package promotion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -31,7 +33,7 @@ func (e Everywhere) Follow(ctx context.Context, from environment.Environment, ap
 	s, ok, err := e.verified(from)
 	if err == nil && !ok {
 		slog.WarnContext(ctx, "no deployment of it is on record as verified; its branch says the versions", "environment", from.Name)
-		s, err = e.written(ctx, from)
+		s, err = e.written(ctx, from, applications)
 	}
 	if err != nil {
 		return nil, err
@@ -73,21 +75,17 @@ func (e *Everywhere) verified(env environment.Environment) (s state, ok bool, er
 }
 
 // written is what the environment's branch says.
-func (e *Everywhere) written(ctx context.Context, env environment.Environment) (state, error) {
+func (e *Everywhere) written(ctx context.Context, env environment.Environment, applications []string) (state, error) {
 	remote, err := e.Open(env.Repository)
 	if err != nil {
 		return state{}, err
 	}
-	d, err := Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path}.fetch(ctx)
+	d, err := TargetOf(env, remote).fetch(ctx)
 	if err != nil {
 		return state{}, err
 	}
-	s := state{environment: env, versions: map[string]string{}, commit: string(d.tip.Hash)}
-	dependencies, err := d.dependencies()
-	for _, dependency := range dependencies {
-		s.versions[dependency.EffectiveName()] = dependency.Version
-	}
-	return s, err
+	versions, err := d.versions(applications)
+	return state{environment: env, versions: versions, commit: string(d.tip.Hash)}, err
 }
 
 func (e *Everywhere) follow(ctx context.Context, s state, applications []string, chosen []environment.Environment) []Result {
@@ -113,23 +111,18 @@ type following struct {
 }
 
 func (f *following) run(ctx context.Context, applications []string) []Result {
-	dependencies, err := f.draft.dependencies()
+	find, err := f.draft.finder()
 	if err != nil {
 		return []Result{Result{Environment: f.env.Name}.failed(err)}
 	}
-	for _, name := range applications {
-		if !slices.ContainsFunc(dependencies, func(d edit.Dependency) bool { return d.EffectiveName() == name }) {
-			r := Result{Environment: f.env.Name, Application: name, Version: f.source.versions[name]}
-			f.results = append(f.results, r.failed(fault.Refused("ApplicationNotFound", fmt.Errorf("%s has no application %s", f.env.Name, name), "Add it to the environment's chart once.")))
-		}
-	}
-	for _, d := range dependencies {
-		name := d.EffectiveName()
-		version := f.source.versions[name]
-		if version == "" || version == d.Version || len(applications) > 0 && !slices.Contains(applications, name) || f.stillWaits(d, version) {
+	for _, name := range slices.Sorted(maps.Keys(f.source.versions)) {
+		asked := slices.Contains(applications, name)
+		if f.source.versions[name] == "" || len(applications) > 0 && !asked {
 			continue
 		}
-		f.consider(ctx, name, version)
+		if err := f.consider(ctx, find, name, asked); err != nil {
+			return []Result{Result{Environment: f.env.Name}.failed(err)}
+		}
 	}
 	switch {
 	case len(f.open) == 0:
@@ -150,17 +143,33 @@ func (f *following) run(ctx context.Context, applications []string) []Result {
 
 // stillWaits reports whether this very version was asked for before, by either
 // name of the application, and held back a moment ago.
-func (f *following) stillWaits(d edit.Dependency, version string) bool {
+func (f *following) stillWaits(k known, version string) bool {
 	return slices.ContainsFunc(f.heard, func(r Result) bool {
-		return r.Environment == f.env.Name && r.Outcome == Waiting && r.Version == version &&
-			(r.Application == d.EffectiveName() || r.Application == d.Name)
+		return r.Environment == f.env.Name && r.Outcome == Waiting && r.Version == version && k.goesBy(r.Application)
 	})
 }
 
-// consider asks the gates for one application.
-func (f *following) consider(ctx context.Context, name, version string) {
+// consider looks whether the environment has an application in another version,
+// and asks the gates then. An application that it does not have matters only to
+// who asked for it.
+func (f *following) consider(ctx context.Context, find func(string) (known, string, error), name string, asked bool) error {
 	p := f.Promotion
-	p.Application, p.Chart, p.Version = name, edit.Selector{Alias: name}, version
+	p.Application, p.Chart, p.Version = name, edit.Selector{Alias: name}, f.source.versions[name]
+	k, version, err := find(name)
+	switch {
+	case errors.Is(err, errAbsent) && asked:
+		f.results = append(f.results, p.result(f.env.Name).failed(fault.Refused("ApplicationNotFound", fmt.Errorf("%s has no application %s", f.env.Name, name), "Add it to the environment once.")))
+	case errors.Is(err, errAbsent):
+	case err != nil:
+		return err
+	case version != p.Version && !f.stillWaits(k, p.Version):
+		f.ask(ctx, p)
+	}
+	return nil
+}
+
+// ask asks the gates for one application.
+func (f *following) ask(ctx context.Context, p Promotion) {
 	decision, err := f.decide(ctx, f.env, f.draft.target, p)
 	switch {
 	case err != nil:
@@ -176,9 +185,8 @@ func (f *following) consider(ctx context.Context, name, version string) {
 func (f *following) commit(ctx context.Context) {
 	var intents []Intent
 	for _, p := range f.open {
-		i := p.intent(f.draft.target)
-		err := error(nil)
-		if i.From, err = currentValue(f.draft.tree(), i); err == nil {
+		i, err := f.draft.begin(p)
+		if err == nil {
 			err = p.checkPublished(ctx, f.draft.tree(), i)
 		}
 		if err != nil {

@@ -1,13 +1,13 @@
 package promotion
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
 	"sync"
 	"time"
 
-	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
@@ -15,10 +15,11 @@ import (
 // upstream is what is known of an environment that others are after.
 type upstream struct {
 	records []environment.Record
-	// dependencies of its chart say by which name its records know a chart.
-	dependencies func() []edit.Dependency
-	now          time.Time // by its server
-	err          error
+	// name is the one by which its records know an application; "": its branch
+	// does not have it, or cannot be read.
+	name func(Promotion) string
+	now  time.Time // by its server
+	err  error
 }
 
 // decide asks the environment's gates, with the records of those it is after
@@ -54,14 +55,15 @@ func (e *Everywhere) upstream(ctx context.Context, env environment.Environment) 
 		return upstream{err: err}
 	}
 	up := upstream{now: told(ctx, remote)}
-	up.dependencies = sync.OnceValue(func() []edit.Dependency {
-		d, err := Target{Environment: env.Name, Remote: remote, Branch: env.Branch, Path: env.Path}.fetch(ctx)
+	fetch := sync.OnceValues(func() (draft, error) { return TargetOf(env, remote).fetch(ctx) })
+	up.name = func(p Promotion) string {
+		d, err := fetch()
 		if err != nil {
-			return nil // its records have been read: they decide
+			return "" // its records have been read: they decide
 		}
-		dependencies, _ := d.dependencies()
-		return dependencies
-	})
+		k, _ := d.know(p)
+		return k.name
+	}
 	for commit, note := range notes {
 		found, warnings := environment.ParseRecords(string(commit), note, env.RecordKey...)
 		for _, w := range warnings {
@@ -76,9 +78,7 @@ func (e *Everywhere) upstream(ctx context.Context, env environment.Environment) 
 // there, which whoever promotes a chart by its own name need not know.
 func (up upstream) nameOf(p Promotion) string {
 	if p.Chart.Alias == "" && len(up.records) > 0 {
-		if entry, _, err := edit.Choose(up.dependencies(), p.Chart); err == nil {
-			return entry.EffectiveName()
-		}
+		return cmp.Or(up.name(p), p.there())
 	}
 	return p.there()
 }

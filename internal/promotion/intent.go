@@ -5,6 +5,8 @@
 package promotion
 
 import (
+	"cmp"
+
 	"github.com/Masterminds/semver/v3"
 )
 
@@ -14,7 +16,9 @@ type Kind string
 // The kinds of intents.
 const (
 	Dependency Kind = "dependency" // the version of a chart's dependency
+	Entry      Kind = "entry"      // that of an application in a file of another tool: edit.Entry
 	Value      Kind = "value"      // any value in a YAML file
+	Removal    Kind = "removal"    // a chart's dependency is taken out
 )
 
 // Intent is the wish to have To where From stood. Its JSON form, one object a
@@ -22,11 +26,15 @@ const (
 type Intent struct {
 	File       string `json:"file"` // slash-separated, from the repository's root
 	Kind       Kind   `json:"kind"`
-	Name       string `json:"name"` // of a Dependency: the chart; of a Value: its path
+	Name       string `json:"name"` // of a Dependency: the chart; of an Entry: as the file calls it; of a Value: its path
 	Alias      string `json:"alias,omitempty"`
 	Repository string `json:"repository,omitempty"`
-	From       string `json:"from"`
-	To         string `json:"to"`
+	// Of is the application that a Value is the version of, where it is one.
+	Of   string `json:"of,omitempty"`
+	From string `json:"from"`
+	To   string `json:"to"`
+	// Add: a chart that does not have the Dependency gets it.
+	Add bool `json:"add,omitempty"`
 	// Exact: somebody asked for exactly this version, even a lower one. Then
 	// only a change of the value since From stands in the way.
 	Exact bool `json:"exact,omitempty"`
@@ -34,10 +42,7 @@ type Intent struct {
 
 // Application is the name that people know the changed part by.
 func (i Intent) Application() string {
-	if i.Alias != "" && i.Name == "" {
-		return i.Alias
-	}
-	return i.Name
+	return cmp.Or(i.Of, i.Name, i.Alias)
 }
 
 // Same reports whether two intents ask for the same value at the same place.
@@ -52,6 +57,7 @@ type Outcome string
 // The outcomes that this package gives, of the list that all programs share.
 const (
 	Promoted   Outcome = "promoted"
+	Removed    Outcome = "removed"
 	Unchanged  Outcome = "unchanged"
 	Superseded Outcome = "superseded"
 	Waiting    Outcome = "waiting" // a gate is closed

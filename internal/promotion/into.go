@@ -3,8 +3,6 @@ package promotion
 import (
 	"context"
 	"fmt"
-	"path"
-	"strings"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -21,6 +19,11 @@ type Promotion struct {
 	Version string // a semantic version
 	// Exact: somebody asked for exactly this version, even a lower one.
 	Exact bool
+	// Add gives the application's chart, by Chart.Name and from Chart.Repository,
+	// to those that do not have it.
+	Add bool
+	// Remove takes the application out, in the place of a version.
+	Remove bool
 	// from is what an Exact one that waited shall replace; "": what stands there.
 	from string
 
@@ -38,14 +41,6 @@ type Promotion struct {
 	Published func(context.Context, registry.ChartRef) error
 }
 
-// Target is a branch that a promotion goes to.
-type Target struct {
-	Environment string
-	Remote      *git.Remote
-	Branch      string // "": the remote's HEAD
-	Path        string // folder of Chart.yaml
-}
-
 // Into commits the version into one environment without a checkout: the branch's
 // tip is fetched into memory, edited and pushed by compare-and-swap. Errors are
 // those of Land; ErrNotFound of edit when the chart does not have the
@@ -55,22 +50,20 @@ func (p Promotion) Into(ctx context.Context, t Target) (Landed, error) {
 }
 
 func (p Promotion) message(t Target) Message {
-	return Message{
-		Text:      fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version),
-		Changelog: p.Changelog, Trailers: p.trailers(t),
+	m := Message{Changelog: p.Changelog, Trailers: p.trailers(t)}
+	m.Text = fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version)
+	if p.Remove {
+		m.Text = "chore: remove " + p.Application
 	}
-}
-
-func (p Promotion) intent(t Target) Intent {
-	return Intent{
-		File: path.Join(t.Path, chartFile), Kind: Dependency, Name: p.Chart.Name, Alias: p.Chart.Alias, Repository: p.Chart.Repository,
-		To: p.Version, Exact: p.Exact,
-	}
+	return m
 }
 
 // first holds the promotion against the branch for the first time.
 func (p Promotion) first(ctx context.Context, tree Tree, t Target) (Applied, error) {
-	i := p.intent(t)
+	i, err := p.intent(t)
+	if err != nil {
+		return Applied{}, err
+	}
 	if i.From = p.from; i.From != "" {
 		return Apply(ctx, tree, i)
 	}
@@ -82,25 +75,4 @@ func (p Promotion) trailers(t Target) []string {
 		"Lockstep-Environment: " + t.Environment, "Lockstep-Application: " + p.Application,
 		"Lockstep-Source: " + p.Source, "Lockstep-Run: " + p.Run, "Lockstep-Break-Glass: " + p.BreakGlass,
 	}
-}
-
-// checkPublished asks the repository that the environment names for the chart.
-// What is not a repository of charts, such as a folder beside, is nothing to
-// ask.
-func (p Promotion) checkPublished(ctx context.Context, tree Tree, i Intent) error {
-	if p.Published == nil {
-		return nil
-	}
-	c, err := findChart(tree, path.Dir(i.File))
-	if err != nil {
-		return err
-	}
-	entry, _, err := c.entry(i)
-	if err != nil {
-		return err
-	}
-	if !strings.HasPrefix(entry.Repository, "oci://") && !strings.HasPrefix(entry.Repository, "http://") && !strings.HasPrefix(entry.Repository, "https://") {
-		return nil
-	}
-	return p.Published(ctx, registry.ChartRef{Repository: entry.Repository, Name: entry.Name, Version: i.To})
 }

@@ -27,6 +27,7 @@ const (
 // Operations of the trailer Lockstep-Operation that this package writes.
 const (
 	operationPromote = "promote"
+	operationRemove  = "remove"
 	operationEdit    = "edit"
 )
 
@@ -57,7 +58,7 @@ func subject(applied []Applied) string {
 			continue
 		}
 		part := fmt.Sprintf("%s to version %s", a.Intent.Application(), a.Intent.To)
-		if a.Intent.Kind == Value {
+		if a.Intent.Kind == Value && a.Intent.Of == "" {
 			part = fmt.Sprintf("%s of %s to %.40q", a.Intent.Name, a.Intent.File, a.Intent.To)
 		}
 		parts = append(parts, oneLine(part))
@@ -106,10 +107,12 @@ func composedTrailers(applied []Applied) []string {
 		if a.Outcome != Promoted {
 			continue
 		}
-		operation = operationPromote
-		lines = append(lines,
-			"Lockstep-Application: "+oneLine(a.Intent.Application()),
-			"Lockstep-Version: "+oneLine(a.Intent.To))
+		lines = append(lines, "Lockstep-Application: "+oneLine(a.Intent.Application()))
+		if operation = operationPromote; a.Intent.Kind == Removal {
+			operation = operationRemove
+		} else {
+			lines = append(lines, "Lockstep-Version: "+oneLine(a.Intent.To))
+		}
 		if previous := oneLine(a.Intent.From); previous != "" {
 			lines = append(lines, "Lockstep-Previous: "+previous)
 		}

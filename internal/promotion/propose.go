@@ -237,16 +237,12 @@ const longestLabel = 50
 // labelsFor are env/<environment> and dependency/<repository>/<application>,
 // where the repository is the last part of the chart repository's address.
 func (w *proposer) labelsFor(tree Tree) ([]string, error) {
-	c, err := findChart(tree, path.Dir(w.intent.File))
-	if err != nil {
-		return nil, err
-	}
-	entry, _, err := c.entry(w.intent)
+	there, err := know(tree, w.intent)
 	if err != nil {
 		return nil, err
 	}
 	labels := []string{"env/" + w.target.Environment}
-	if u, err := url.Parse(entry.Repository); err == nil && u.Host != "" {
+	if u, err := url.Parse(there.repository); err == nil && u.Host != "" {
 		from := cmp.Or(strings.Trim(path.Base(u.Path), "/."), u.Hostname())
 		labels = append(labels, "dependency/"+from+"/"+w.Application)
 	} else {

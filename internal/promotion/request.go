@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -121,7 +122,7 @@ func (r request) write(remote *git.Remote, into *git.Repository, key *signature.
 	author := r.Author
 	author.When = r.Made
 	return into.Commit(git.CommitOptions{
-		Author: author, Message: fmt.Sprintf("%s to version %s", r.Intent.Application(), r.Intent.To),
+		Author: author, Message: r.Message.Text,
 		Files: files, Key: key,
 	})
 }
@@ -147,7 +148,7 @@ func readRequest(remote *git.Remote, from *git.Repository, branch string, ref gi
 	if err := json.Unmarshal(text, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", errNotBelieved, err)
 	}
-	if r.Branch != branch || requestsOf(branch)+r.ID != ref.Name || r.Intent.Kind != Dependency {
+	if r.Branch != branch || requestsOf(branch)+r.ID != ref.Name || !slices.Contains([]Kind{Dependency, Entry, Value, Removal}, r.Intent.Kind) {
 		return r, fmt.Errorf("%w: it was made for another place", errNotBelieved)
 	}
 	return r, r.checkSigned(from, ref, text, key)

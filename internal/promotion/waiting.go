@@ -25,6 +25,7 @@ type waiting struct {
 	Alias       string               `json:"alias,omitempty"`
 	Repository  string               `json:"repository,omitempty"`
 	Version     string               `json:"version"`
+	Add         bool                 `json:"add,omitempty"`
 	Exact       bool                 `json:"exact,omitempty"`
 	From        string               `json:"from,omitempty"` // of an Exact one: what stood there when it was asked for
 	BreakGlass  string               `json:"breakGlass,omitempty"`
@@ -49,6 +50,7 @@ func (p Promotion) there() string { return cmp.Or(p.Chart.Alias, p.Chart.Name) }
 func (w waiting) opened(p Promotion) Promotion {
 	p.Application, p.Version, p.Exact, p.from = w.Application, w.Version, w.Exact, w.From
 	p.Chart = edit.Selector{Name: w.Name, Alias: w.Alias, Repository: w.Repository}
+	p.Add = w.Add
 	p.BreakGlass, p.Changelog, p.Source, p.Run = w.BreakGlass, w.Changelog, w.Source, w.Run
 	return p
 }
@@ -59,7 +61,7 @@ func (w waiting) opened(p Promotion) Promotion {
 func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) error {
 	w := waiting{
 		Application: p.Application, Name: p.Chart.Name, Alias: p.Chart.Alias, Repository: p.Chart.Repository, Version: p.Version,
-		Exact: p.Exact, From: p.from, BreakGlass: p.BreakGlass, Changelog: p.Changelog, Source: p.Source, Run: p.Run, Closed: d.Closed,
+		Add: p.Add, Exact: p.Exact, From: p.from, BreakGlass: p.BreakGlass, Changelog: p.Changelog, Source: p.Source, Run: p.Run, Closed: d.Closed,
 	}
 	if p.Exact && p.from == "" {
 		from, err := p.current(ctx, t)
@@ -77,15 +79,12 @@ func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) e
 
 // current is the value that the branch has now.
 func (p Promotion) current(ctx context.Context, t Target) (string, error) {
-	tip, err := t.Remote.Tip(ctx, t.Branch)
+	d, err := t.fetch(ctx)
 	if err != nil {
 		return "", err
 	}
-	scratch := git.NewMemory()
-	if err := t.Remote.FetchTips(ctx, scratch, tip.Hash); err != nil {
-		return "", err
-	}
-	return currentValue(CommitTree(scratch, tip.Hash), p.intent(t))
+	i, err := d.begin(p)
+	return i.From, err
 }
 
 // again repeats what others were faster at.

@@ -120,7 +120,9 @@ func (w *writer) attempt(ctx context.Context, start time.Time) (Landed, error) {
 		return w.lead(ctx, opening, requests)
 	}
 	if w.blind() {
-		w.intent = w.Promotion.intent(w.target)
+		if w.intent, err = w.Promotion.intent(w.target); err != nil {
+			return Landed{}, err
+		}
 	} else if landed, err := w.begin(ctx, tip.Hash); landed.Outcome != "" || err != nil {
 		return landed, err
 	}

@@ -91,12 +91,16 @@ func (r *rush) promoteWith(ctx context.Context, i int, key *signature.Key) (prom
 	if err != nil {
 		return promotion.Landed{}, err
 	}
-	p := promotion.Promotion{
+	return r.promotion(i, key).Into(ctx, promotion.Target{Environment: "staging", Remote: remote, Path: "."})
+}
+
+// promotion is what a writer wants.
+func (r *rush) promotion(i int, key *signature.Key) promotion.Promotion {
+	return promotion.Promotion{
 		Application: appOf(i), Chart: edit.Selector{Name: appOf(i)}, Version: versionOf(i), Patience: 2 * time.Minute,
 		Author: git.Signature{Name: fmt.Sprintf("Writer %d", i), Email: "writer@example.com"}, Run: fmt.Sprintf("ci/%d", i),
 		Key: key,
 	}
-	return p.Into(ctx, promotion.Target{Environment: "staging", Remote: remote, Path: "."})
 }
 
 // atOnce runs n writers together and wants none to fail.

@@ -19,13 +19,13 @@ import (
 )
 
 type config struct {
-	Path       string `param:"path" default:"." desc:"Folder of Chart.yaml in the checkout; or, with value-path, of file. Example: env"`
-	Name       string `param:"name" desc:"Name of the dependency: the chart's name. Example: user-service"`
+	Path       string `param:"path" default:"." desc:"Folder of Chart.yaml in the checkout; or, with file, the one that it counts from. Example: env"`
+	Name       string `param:"name" desc:"Name of the dependency: the chart's name; with file, of the application there. Example: user-service"`
 	Alias      string `param:"alias" desc:"Alias of the dependency, where several have one name. Example: user"`
 	Repository string `param:"repository" desc:"Repository of the dependency as the file has it, where name and alias do not say which. Example: oci://registry.example.com/charts"`
 	Version    string `param:"version" desc:"Version to set: a semantic version. Example: 2.3.119"`
-	File       string `param:"file" desc:"Any YAML file below path, instead of a dependency. Example: values.yaml"`
-	ValuePath  string `param:"value-path" desc:"Place of the value in file. Example: .image.tag or .releases[name=web].version"`
+	File       string `param:"file" desc:"File below path, instead of a chart: with name, a kustomization, HelmRelease, OCIRepository, Argo CD Application or helmfile; with value-path, any YAML file. Example: kustomization.yaml"`
+	ValuePath  string `param:"value-path" desc:"Place of the value in file. Example: .image.tag or .list[name=web].version"`
 	Value      string `param:"value" desc:"Value to set at value-path instead of version; any text. Example: sha-0a1b2c3"`
 	Downgrade  bool   `param:"allow-downgrade" desc:"Whether to set a version that is lower than the one in the file. Otherwise that one stays and the outcome is superseded."`
 
@@ -73,9 +73,12 @@ func run(ctx context.Context, c *config) error {
 	return nil
 }
 
-// intent reads the parameters as one of the two things that can be asked for.
+// intent reads the parameters as one of the things that can be asked for.
 func (c *config) intent() (promotion.Intent, error) {
-	if c.File != "" || c.ValuePath != "" || c.Value != "" {
+	switch {
+	case c.File != "" && c.Name != "":
+		return c.entryIntent()
+	case c.File != "" || c.ValuePath != "" || c.Value != "":
 		return c.valueIntent()
 	}
 	if c.Name == "" && c.Alias == "" {
@@ -90,10 +93,19 @@ func (c *config) intent() (promotion.Intent, error) {
 	}, promotion.CheckPath(path.Join(c.Path, "Chart.yaml"))
 }
 
+func (c *config) entryIntent() (promotion.Intent, error) {
+	if c.ValuePath != "" || c.Value != "" || c.Alias != "" || c.Repository != "" {
+		return promotion.Intent{}, asked("of file, name alone chooses the application and version is what it gets: leave value-path, value, alias and repository out")
+	}
+	file := path.Join(c.Path, c.File)
+	return promotion.Intent{File: file, Kind: promotion.Entry, Name: c.Name, To: c.Version, Exact: c.Downgrade},
+		errors.Join(edit.CheckVersion(c.Version), promotion.CheckPath(file))
+}
+
 func (c *config) valueIntent() (promotion.Intent, error) {
 	switch {
 	case c.File == "" || c.ValuePath == "":
-		return promotion.Intent{}, asked("file and value-path are needed together")
+		return promotion.Intent{}, asked("file needs name or value-path, and value-path needs file")
 	case c.Name != "" || c.Alias != "" || c.Repository != "":
 		return promotion.Intent{}, asked("name, alias and repository choose a dependency; file and value-path a value: give one of both")
 	case (c.Version == "") == (c.Value == ""):

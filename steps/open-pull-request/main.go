@@ -25,10 +25,13 @@ type config struct {
 	URL             string        `param:"url" required:"true" desc:"Repository of the environment. Example: https://git.example.com/acme/environment-staging.git"`
 	Environment     string        `param:"environment" required:"true" desc:"Name of the environment, for branch, label and trailers. Example: staging"`
 	Branch          string        `param:"branch" desc:"Branch that the request goes into. Empty: the repository's default branch."`
-	Path            string        `param:"path" default:"." desc:"Folder of Chart.yaml, from the repository's root."`
+	Path            string        `param:"path" default:"." desc:"Folder of Chart.yaml, or that file counts from, from the repository's root."`
+	File            string        `param:"file" desc:"File that has the versions in the place of a chart: a kustomization, HelmRelease, OCIRepository, Argo CD Application or helmfile. {application} stands for the application's name. Example: apps/{application}.yaml"`
+	ValuePath       string        `param:"value-path" desc:"Place of the version in file, where it is none of these. Example: .{application}.image.tag"`
 	Name            string        `param:"name" desc:"Name of the application's chart. Empty: the application's, unless alias is given."`
 	Alias           string        `param:"alias" desc:"Alias of the chart in the environment, where several have one name. Example: user"`
 	ChartRepository string        `param:"chart-repository" desc:"Repository of the chart as the environment has it, where name and alias do not say which."`
+	Add             bool          `param:"add-missing" desc:"Whether to add the chart, by name and from chart-repository, where the environment's chart does not have it."`
 	Downgrade       bool          `param:"allow-downgrade" desc:"Whether to propose a version that is lower than the environment's. Otherwise the outcome is superseded."`
 	Changelog       string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the request's text."`
 	Source          string        `param:"source" desc:"Repository and commit that the version was built from. Example: https://git.example.com/acme/user-service@<40 hex digits>"`
@@ -61,6 +64,9 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+c.Wait)
 	defer cancel()
+	if c.Add && c.ChartRepository == "" {
+		return fault.Usage("InvalidParameter", errors.New("add-missing needs chart-repository"), "It is where the environment takes the chart from.")
+	}
 	if err := errors.Join(edit.CheckVersion(c.Version), forge.Method(c.MergeMethod).Check()); err != nil {
 		return err
 	}
@@ -72,7 +78,7 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	target := promotion.Target{Environment: c.Environment, Remote: remote, Branch: c.Branch, Path: c.Path}
+	target := promotion.Target{Environment: c.Environment, Remote: remote, Branch: c.Branch, Path: c.Path, File: c.File, ValuePath: c.ValuePath}
 	done, err := p.Propose(ctx, target, c.pullRequests())
 	c.tell(ctx, done)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -89,10 +95,10 @@ func (c *config) promotion() (promotion.Promotion, error) {
 	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
 	p := promotion.Promotion{
 		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
-		Version: c.Version, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run,
+		Version: c.Version, Add: c.Add, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run,
 		Author: author, Committer: author, Key: key, Patience: c.Timeout,
 	}
-	if c.Name == "" && c.Alias == "" {
+	if c.Name == "" && (c.Alias == "" || c.Add) {
 		p.Chart.Name = c.Application
 	}
 	if c.SkipChartCheck {

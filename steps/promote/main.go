@@ -31,6 +31,7 @@ type config struct {
 	Name            string        `param:"name" desc:"Name of the application's chart. Empty: the application's, unless alias is given."`
 	Alias           string        `param:"alias" desc:"Alias of the chart in the environments, where several have one name. Example: user"`
 	ChartRepository string        `param:"chart-repository" desc:"Repository of the chart as the environments have it, where name and alias do not say which."`
+	Add             bool          `param:"add-missing" desc:"Whether to add the chart, by name and from chart-repository, to environments whose chart does not have it. Otherwise they are refused."`
 	Downgrade       bool          `param:"allow-downgrade" desc:"Whether to set a version that is lower than the environment's. Otherwise that one stays and the outcome is superseded."`
 	BreakGlass      string        `param:"break-glass" desc:"Why an environment whose promotion is Never is promoted all the same; recorded in the commit. Example: INC-4711"`
 	Changelog       string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the message."`
@@ -105,6 +106,8 @@ func (c *config) check() error {
 		return fault.Usage("InvalidParameter", errors.New("parameter environments is required"), "Give a file, or the URL of a Git repository.")
 	case c.Version == "":
 		return nil
+	case c.Add && c.ChartRepository == "":
+		return fault.Usage("InvalidParameter", errors.New("add-missing needs chart-repository"), "It is where the environment takes the chart from.")
 	}
 	return edit.CheckVersion(c.Version)
 }
@@ -165,10 +168,10 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
 	p := promotion.Promotion{
 		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
-		Version: c.Version, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run, BreakGlass: c.BreakGlass,
+		Version: c.Version, Add: c.Add, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run, BreakGlass: c.BreakGlass,
 		Author: author, Committer: author, Key: key, Patience: c.Timeout,
 	}
-	if c.Name == "" && c.Alias == "" {
+	if c.Name == "" && (c.Alias == "" || c.Add) {
 		p.Chart.Name = c.Application
 	}
 	if !c.SkipChartCheck {
