@@ -114,7 +114,7 @@ func wayOf(c *cli.Context) (way, error) {
 	}{
 		"version": {promoteVersion, []string{"to", "allow-downgrade"}},
 		"from":    {promoteFrom, []string{"version", "version-file", "env", "all", "all-auto", "alias", "add-missing", "chart-repository"}},
-		"waiting": {promoteWaiting, []string{"version", "version-file", "to", "all", "all-auto", "alias", "app", "from", "allow-downgrade", "add-missing", "chart-repository"}},
+		"waiting": {promoteWaiting, []string{"version", "version-file", "to", "all", "all-auto", "alias", "app", "from", "allow-downgrade", "chart-repository"}},
 	}
 	name := "version"
 	switch {
@@ -233,6 +233,7 @@ func promoteWaiting(ctx context.Context, c *cli.Context, everywhere promotion.Ev
 			return nil, err
 		}
 	}
+	everywhere.Add = c.Bool("add-missing")
 	return everywhere.Reopen(ctx, chosen), nil
 }
 

@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"slices"
@@ -8,6 +9,7 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 
+	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/yaml"
 )
 
@@ -33,6 +35,7 @@ type Entry struct {
 	at      yaml.Node // where it begins
 	version yaml.Node
 	field   string // what the version is called there
+	isTag   bool   // of a registry, in which there is no +
 	blocked string // why the version alone does not decide what is deployed; ""
 }
 
@@ -43,8 +46,7 @@ func Entries(file []byte) ([]Entry, error) {
 }
 
 // FindEntry is the application that the file knows by name: by its own name or,
-// where there is none of that, by the last part of its image, by its chart or by
-// its release.
+// where there is none of that, by its whole image, its chart or its release.
 //
 // ErrNotFound: none. ErrAmbiguous: several.
 func FindEntry(file []byte, name string) (Entry, error) {
@@ -63,8 +65,11 @@ func SetEntry(file []byte, name, version string) (out []byte, previous string, e
 	if err != nil {
 		return nil, "", err
 	}
-	if entry.blocked != "" {
-		return nil, "", notEditable(entry.at.Errorf("%s of %s alone would not change what is deployed: %s", entry.field, entry.Name, entry.blocked), byPath)
+	if err := entry.Check(); err != nil {
+		return nil, "", err
+	}
+	if entry.isTag && strings.Contains(version, "+") {
+		return nil, "", fault.Usage(InvalidVersion, entry.at.Errorf("%s of %s: a tag has no +, and %q does", entry.field, entry.Name, version), versionHint)
 	}
 	if !entry.version.Exists() {
 		return nil, "", refuse(NotFound, ErrNotFound, entry.at.Errorf("%s has no %s", entry.Name, entry.field), "Add it by hand once.")
@@ -74,6 +79,14 @@ func SetEntry(file []byte, name, version string) (out []byte, previous string, e
 		return nil, "", err
 	}
 	return out, entry.Version, nil
+}
+
+// Check refuses an entry whose version alone does not decide what is deployed.
+func (e Entry) Check() error {
+	if e.blocked == "" {
+		return nil
+	}
+	return notEditable(e.at.Errorf("%s of %s alone would not change what is deployed: %s", e.field, e.Name, e.blocked), byPath)
 }
 
 const byPath = "Change that by hand once, or name the value that decides by file and path."
@@ -124,9 +137,22 @@ func readEntries(file []byte) (*yaml.Text, []Entry, error) {
 		if node := e.version.Target(); node.Kind() == yaml.Scalar {
 			entries[i].Version = node.Value()
 		}
+		switch {
+		case templated(entries[i].Version):
+			entries[i].blocked = "it is filled in from elsewhere"
+		case len(e.at.Merges()) > 0:
+			entries[i].blocked = "what the entry merges (<<) may decide as well"
+		}
+		if templated(e.Repository) || templated(e.Chart) {
+			entries[i].Repository, entries[i].Chart = "", ""
+		}
 	}
 	return t, entries, nil
 }
+
+// templated reports whether a text is for Go templates, or for Flux to
+// substitute.
+func templated(text string) bool { return strings.Contains(text, "{{") || strings.Contains(text, "${") }
 
 // formOf is how the entries of a document are read; nil: it has none.
 func formOf(document yaml.Node) func(yaml.Node) []Entry {
@@ -142,7 +168,7 @@ func formOf(document yaml.Node) func(yaml.Node) []Entry {
 		return func(n yaml.Node) []Entry { return sources(n, n.Get("spec")) }
 	case group == "argoproj.io" && kind == "ApplicationSet":
 		return func(n yaml.Node) []Entry { return sources(n, at(n, "spec", "template", "spec")) }
-	case group == "kustomize.config.k8s.io", group == "" && kind == "" && document.Get("images").Exists():
+	case group == "kustomize.config.k8s.io", group == "" && (kind == "" || kind == "Kustomization") && document.Get("images").Exists():
 		return images
 	case group == "" && kind == "" && document.Get("releases").Exists():
 		return helmfile
@@ -162,8 +188,8 @@ func images(n yaml.Node) []Entry {
 	var entries []Entry
 	for _, item := range n.Get("images").Items() {
 		name, newName := item.Get("name").Text(), item.Get("newName").Text()
-		e := Entry{Name: name, at: item, version: item.Get("newTag"), field: "newTag"}
-		e.also = []string{path.Base(name), newName, path.Base(newName)}
+		e := Entry{Name: path.Base(name), at: item, version: item.Get("newTag"), field: "newTag", isTag: true}
+		e.also = []string{name, newName, path.Base(newName)}
 		if item.Get("digest").Text() != "" {
 			e.blocked = "digest stands beside it, and goes first"
 		}
@@ -177,16 +203,20 @@ func helmRelease(n yaml.Node) []Entry {
 	if !chart.Exists() {
 		return nil // its chartRef names another object, which has the version
 	}
-	return []Entry{{
+	e := Entry{
 		Name: at(n, "metadata", "name").Text(), at: n, version: chart.Get("version"), field: ".spec.chart.spec.version",
 		also: []string{at(n, "spec", "releaseName").Text(), chart.Get("chart").Text()},
-	}}
+	}
+	if source := at(chart, "sourceRef", "kind").Text(); source == "GitRepository" || source == "Bucket" {
+		e.blocked = "the chart of a " + source + " has the version that stands in it"
+	}
+	return []Entry{e}
 }
 
 func ociRepository(n yaml.Node) []Entry {
 	spec := n.Get("spec")
 	ref := spec.Get("ref")
-	e := Entry{Name: at(n, "metadata", "name").Text(), at: n, version: ref.Get("tag"), field: ".spec.ref.tag"}
+	e := Entry{Name: at(n, "metadata", "name").Text(), at: n, version: ref.Get("tag"), field: ".spec.ref.tag", isTag: true}
 	e.Repository, e.Chart = splitOCI(spec.Get("url").Text())
 	e.also = []string{e.Chart}
 	for _, first := range []string{"semver", "digest"} {
@@ -208,7 +238,8 @@ func splitOCI(url string) (repository, name string) {
 }
 
 // sources are those of an Argo CD application that a version of it is in. The
-// only one of a chart goes by the application's name, several by their charts'.
+// only one goes by the application's name; of several, each by its chart's or
+// its repository's.
 func sources(n, spec yaml.Node) []Entry {
 	all := spec.Get("sources").Items()
 	if one := spec.Get("source"); len(all) == 0 && one.Exists() {
@@ -218,24 +249,36 @@ func sources(n, spec yaml.Node) []Entry {
 	var entries []Entry
 	for _, s := range all {
 		e := Entry{Name: at(n, "metadata", "name").Text(), at: s, version: s.Get("targetRevision"), field: "targetRevision"}
+		address := s.Get("repoURL").Text()
 		if e.Chart = s.Get("chart").Text(); e.Chart != "" {
-			e.Repository = argoRepository(s.Get("repoURL").Text())
+			e.Repository = argoRepository(address)
 		}
 		e.also = []string{e.Chart, at(s, "helm", "releaseName").Text()}
-		if len(all) > 1 && e.Chart != "" {
-			e.Name = e.Chart
+		if len(all) > 1 {
+			e.Name = cmp.Or(e.Chart, strings.TrimSuffix(path.Base(address), ".git"))
 		}
-		if strings.Contains(e.version.Text(), "{{") {
-			e.blocked = "it is filled in from a generator"
+		if mentions(at(n, "spec", "generators"), e.field) || strings.Contains(at(n, "spec", "templatePatch").Text(), e.field) {
+			e.blocked = "a generator or templatePatch sets it, too"
 		}
 		entries = append(entries, e)
 	}
 	return entries
 }
 
+// mentions reports whether a key is written anywhere inside a node.
+func mentions(n yaml.Node, key string) (found bool) {
+	n.Walk(func(n yaml.Node) {
+		found = found || n.Kind() == yaml.Mapping && n.Get(key).Exists()
+	})
+	return found
+}
+
 // versioned reports whether a source from Git is at a tag that is a version, and
-// so not on a branch.
+// so not on a branch. One that others only take values from is none of it.
 func versioned(source yaml.Node) bool {
+	if source.Get("ref").Exists() && !source.Get("path").Exists() {
+		return false
+	}
 	_, err := semver.StrictNewVersion(strings.TrimPrefix(source.Get("targetRevision").Text(), "v"))
 	return err == nil
 }
@@ -268,6 +311,9 @@ func helmfile(n yaml.Node) []Entry {
 			}
 		}
 		e.also = []string{path.Base(address)}
+		if strings.HasPrefix(address, ".") || strings.HasPrefix(address, "/") {
+			e.blocked = "the chart of a folder has the version that stands in it"
+		}
 		if template := item.Get("inherit"); template.Exists() && !e.version.Exists() {
 			e.blocked = fmt.Sprintf("it inherits it, on line %d", template.Line())
 		}

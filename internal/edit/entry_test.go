@@ -29,6 +29,11 @@ var forms = map[string]struct{ marked, repository, chart string }{
 	"Application, tag in Git": {marked: "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: web\nspec:\n  source:\n    repoURL: https://git.example.com/acme/web\n    path: deploy\n    targetRevision: «v2.3.118»\n"},
 	"Application, chart and values": {"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: web\nspec:\n  sources:\n  - repoURL: https://git.example.com/acme/values\n    targetRevision: main\n    ref: values\n  - repoURL: https://charts.example.com\n    chart: web-chart\n    targetRevision: «2.3.118»\n",
 		"https://charts.example.com", "web-chart"},
+	"Application, chart and values of a version": {"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: web\nspec:\n  sources:\n  - {repoURL: https://git.example.com/acme/values.git, targetRevision: v1.0.0, ref: values}\n  - {repoURL: https://charts.example.com, chart: app-template, targetRevision: «2.3.118»}\n",
+		"https://charts.example.com", "app-template"},
+	"Application of a chart and a folder": {marked: "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: shop\nspec:\n  sources:\n  - {repoURL: https://git.example.com/acme/web.git, path: ., targetRevision: «2.3.118»}\n  - {repoURL: https://charts.example.com, chart: api, targetRevision: 1.0.0}\n"},
+	"templated repository":                {marked: "apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata: {name: web}\nspec: {template: {spec: {source: {repoURL: '{{.registry}}/charts', chart: web, targetRevision: «2.3.118»}}}}\n"},
+	"kustomization of a kind alone":       {marked: "kind: Kustomization\nimages:\n- {name: web, newTag: «2.3.118»}\n"},
 	"Application of several charts": {"apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata:\n  name: shop\nspec:\n  sources:\n  - {repoURL: https://charts.example.com, chart: api, targetRevision: 1.0.0}\n  - {repoURL: https://charts.example.com, chart: web, targetRevision: «2.3.118»}\n",
 		"https://charts.example.com", "web"},
 	"ApplicationSet": {"apiVersion: argoproj.io/v1alpha1\nkind: ApplicationSet\nmetadata:\n  name: web\nspec:\n  generators: [{list: {elements: [{cluster: a}]}}]\n  template:\n    metadata: {name: '{{cluster}}-web'}\n    spec:\n      source:\n        repoURL: https://charts.example.com\n        chart: web\n        targetRevision: «2.3.118»\n",
@@ -37,7 +42,6 @@ var forms = map[string]struct{ marked, repository, chart string }{
 		"https://charts.example.com", "web-chart"},
 	"helmfile, registry": {"repositories: [{name: acme, url: registry.example.com/charts, oci: true}]\n---\nreleases:\n- {name: frontend, chart: acme/web, version: «2.3.118»}\n", "", ""},
 	"helmfile, address":  {"releases:\n- {name: web, chart: 'oci://registry.example.com/charts/web', version: «2.3.118»}\n", "oci://registry.example.com/charts", "web"},
-	"helmfile, folder":   {marked: "releases:\n- {name: web, chart: ./charts/web, version: «2.3.118»}\n"},
 }
 
 // TestRow33_EntriesOfOtherTools: the version is changed, no other byte, and
@@ -75,8 +79,15 @@ func TestEntriesThatAreRefused(t *testing.T) {
 		"a digest goes first":          {"images:\n- {name: web, newTag: 1.0.0, digest: 'sha256:0'}\n", "2:3: newTag of web alone would not change what is deployed: digest", nil},
 		"semver goes first":            {repository + "{tag: 1.0.0, semver: 1.x}}\n", "semver stands beside it", nil},
 		"digest goes first":            {repository + "{tag: 1.0.0, digest: 'sha256:0'}}\n", "digest stands beside it", nil},
-		"filled in":                    {application + "{repoURL: https://c, chart: web, targetRevision: '{{.version}}'}\n", "filled in from a generator", nil},
+		"filled in":                    {application + "{repoURL: https://c, chart: web, targetRevision: '{{.version}}'}\n", "filled in from elsewhere", nil},
 		"inherited":                    {"releases:\n- {name: web, chart: a/web, inherit: [{template: default}]}\n", "inherits it, on line 2", nil},
+		"filled in by helmfile":        {"releases:\n- {name: web, chart: a/web, version: '{{ .Values.v }}'}\n", "filled in from elsewhere", nil},
+		"filled in by Flux":            {repository + "{tag: '${web_version}'}}\n", "filled in from elsewhere", nil},
+		"of a folder":                  {"releases:\n- {name: web, chart: ./charts/web, version: 1.0.0}\n", "the chart of a folder", nil},
+		"of a Git repository":          {"apiVersion: helm.toolkit.fluxcd.io/v2\nkind: HelmRelease\nmetadata: {name: web}\nspec: {chart: {spec: {chart: ./web, version: 1.0.0, sourceRef: {kind: GitRepository}}}}\n", "the chart of a GitRepository", nil},
+		"patched":                      {strings.Replace(application, "kind: Application\n", "kind: ApplicationSet\n", 1) + "x\n  templatePatch: 'spec: {source: {targetRevision: 1}}'\n  template: {spec: {source: {repoURL: https://c, chart: web, targetRevision: 1.0.0}}}\n", "a generator or templatePatch sets it", nil},
+		"of a generator":               {strings.Replace(application, "kind: Application\n", "kind: ApplicationSet\n", 1) + "x\n  generators: [{list: {template: {spec: {source: {targetRevision: 1.0.0}}}}}]\n  template: {spec: {source: {repoURL: https://c, chart: web, targetRevision: 1.0.0}}}\n", "a generator or templatePatch sets it", nil},
+		"merged":                       {"x: &pin {digest: 'sha256:0'}\nimages:\n- {<<: *pin, name: web, newTag: 1.0.0}\n", "what the entry merges", nil},
 		"on a branch":                  {application + "{repoURL: https://git, path: ., targetRevision: main}\n", `no entry is called "web"`, edit.ErrNotFound},
 		"no version":                   {"images:\n- {name: web, newName: other}\n", "2:3: web has no newTag", edit.ErrNotFound},
 		"none of that name":            {"images:\n- {name: api, newTag: 1.0.0}\n", `no entry is called "web"`, edit.ErrNotFound},
@@ -99,8 +110,10 @@ func TestEntriesThatAreRefused(t *testing.T) {
 			}
 		})
 	}
-	if _, _, err := edit.SetEntry([]byte("images:\n- {name: web, newTag: 1.0.0}\n"), "web", "1.0\nfoo: x"); fault.Of(err).Kind != fault.KindUsage {
-		t.Errorf("a version of two lines: %v", err)
+	for _, version := range []string{"1.0\nfoo: x", "1.0.0+build"} {
+		if _, _, err := edit.SetEntry([]byte("images:\n- {name: web, newTag: 1.0.0}\n"), "web", version); fault.Of(err).Kind != fault.KindUsage {
+			t.Errorf("%q as a tag: %v", version, err)
+		}
 	}
 }
 

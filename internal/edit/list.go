@@ -157,8 +157,32 @@ func removeItem(file []byte, index int) ([]byte, error) {
 	if err != nil {
 		return nil, fault.Refused(NotEditable, err, byHandList)
 	}
+	if name := needed(t, dependencies[index].node); name != "" {
+		return nil, notEditable(dependencies[index].node.Errorf("the entry has the anchor &%s, and an alias refers to it", name), byHandList)
+	}
 	out := slices.Concat(file[:lines.Start], file[lines.End:])
 	return out, sameButList(t, out, -1, index)
+}
+
+// needed is an anchor inside a node that some alias of the text goes by; "" where
+// there is none. Without it, the alias would mean another anchor of that name, or
+// nothing.
+func needed(t *yaml.Text, n yaml.Node) string {
+	aliases := map[string]bool{}
+	for _, document := range t.Documents() {
+		document.Walk(func(n yaml.Node) {
+			if n.Kind() == yaml.Alias {
+				aliases[n.Value()] = true
+			}
+		})
+	}
+	found := ""
+	n.Walk(func(n yaml.Node) {
+		if aliases[n.Anchor()] {
+			found = n.Anchor()
+		}
+	})
+	return found
 }
 
 // sameButList reads the result again: it has so many entries more, behind those

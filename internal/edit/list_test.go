@@ -94,6 +94,7 @@ func TestListsThatAreRefused(t *testing.T) {
 		"brackets":              "dependencies: [{name: web, version: 1.0.0}]\n",
 		"over lines":            "dependencies:\n- {name: web,\n   version: 1.0.0\n  }\n",
 		"an anchor others need": "dependencies:\n- name: web\n  repository: &r https://a\n- name: api\n  repository: *r\n",
+		"one of two anchors":    "dependencies:\n- name: api\n  repository: &r https://one\n- name: web\n  repository: &r https://two\n- name: mail\n  repository: *r\n",
 		"two on a line":         "? dependencies\n: - name: web\n  - name: api\n",
 	} {
 		if _, _, err := edit.RemoveDependency([]byte(file), edit.Selector{Name: "web"}); fault.Of(err).Kind != fault.KindRefused {

@@ -179,12 +179,19 @@ func bracketStep(rest string) (step, string, error) {
 		}
 		return step{key: key}, strings.TrimPrefix(after, "]"), err
 	}
+	if key, value, ok := strings.Cut(rest, `="`); ok && key != "" && !strings.ContainsAny(key, `]"`) {
+		value, after, err := quotedKey(`"` + value)
+		if err == nil && !strings.HasPrefix(after, "]") {
+			err = fmt.Errorf("] is missing after %q", value)
+		}
+		return step{kind: byItem, key: key, value: value}, strings.TrimPrefix(after, "]"), err
+	}
 	inside, after, closed := strings.Cut(rest, "]")
 	if !closed {
 		return step{}, "", fmt.Errorf("] is missing after %q", rest)
 	}
 	if key, value, ok := strings.Cut(inside, "="); ok && key != "" {
-		return step{kind: byItem, key: key, value: strings.Trim(value, `"`)}, after, nil
+		return step{kind: byItem, key: key, value: value}, after, nil
 	}
 	index, err := strconv.ParseUint(inside, 10, 31)
 	if err != nil {

@@ -110,6 +110,7 @@ func TestRow32_EveryFaultHasItsPlace(t *testing.T) {
 		"name twice":           {strings.Replace(second(""), "name: b", "name: staging", 1), `7:10: name: "staging" is the name of another environment, on line 4`},
 		"after itself":         {one("  after: [staging]\n"), `7:11: after: "staging" waits for itself`},
 		"after nobody":         {second(", after: [stagin]"), `after: there is no environment "stagin"; did you mean staging?`},
+		"after another tool":   {one("  file: a.yaml\n- {name: b, repository: https://h/b, namespace: b, after: [staging]}\n"), `after: another tool deploys "staging", so there are no deployment records`},
 		"after twice":          {second(", after: [staging, staging]"), `after: "staging" stands here twice`},
 		"after no name":        {one("  after: ['']\n"), "7:11: after: the name of an environment is empty"},
 		"after a number":       {one("  after: [1]\n"), "7:11: after: a text belongs here, not a number"},

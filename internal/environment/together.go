@@ -41,6 +41,8 @@ func (r *reader) checkAfter(p *place, known map[string]*place, names []string) {
 			r.fail(item, "after: %s waits for itself", quoted(name))
 		case known[name] == nil:
 			r.fail(item, "after: there is no environment %s; %s", quoted(name), suggest(name, names))
+		case known[name].File != "":
+			r.fail(item, "after: another tool deploys %s, so there are no deployment records to wait for", quoted(name))
 		case seen[name]:
 			r.fail(item, "after: %s stands here twice", quoted(name))
 		}

@@ -92,14 +92,6 @@ func (i Intent) selector() edit.Selector {
 }
 
 func applyInFile(tree Tree, i Intent) (Applied, error) {
-	current, err := currentValue(tree, i)
-	if err != nil {
-		return Applied{}, err
-	}
-	a := Applied{Intent: i, Outcome: decide(i, current)}
-	if a.Outcome != Promoted {
-		return a, nil
-	}
 	text, err := readFile(tree, i)
 	if err != nil {
 		return Applied{}, err
@@ -112,8 +104,11 @@ func applyInFile(tree Tree, i Intent) (Applied, error) {
 	if err != nil {
 		return Applied{}, at(i.File, err)
 	}
-	a.Intent.From, a.Files = previous, map[string][]byte{i.File: out}
-	return a, nil
+	if outcome := decide(i, previous); outcome != Promoted {
+		return Applied{Intent: i, Outcome: outcome}, nil
+	}
+	i.From = previous
+	return Applied{Intent: i, Outcome: Promoted, Files: map[string][]byte{i.File: out}}, nil
 }
 
 func applyDependency(ctx context.Context, tree Tree, i Intent) (Applied, error) {
@@ -142,6 +137,9 @@ func applyDependency(ctx context.Context, tree Tree, i Intent) (Applied, error) 
 // add gives the chart the dependency that it does not have.
 func (c chart) add(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 	if err := c.checkNotVendoring(tree, i); err != nil {
+		return Applied{}, err
+	}
+	if err := c.checkNotThere(i); err != nil {
 		return Applied{}, err
 	}
 	out, err := edit.AddDependency(c.text, edit.Dependency{Name: i.Name, Alias: i.Alias, Version: i.To, Repository: i.Repository})

@@ -77,60 +77,74 @@ func (c chart) checkVendored(tree Tree, i Intent) error {
 	if err != nil {
 		return err
 	}
-	for _, version := range []string{entry.Version, locked} {
-		archive := path.Join(c.folder, "charts", entry.Name+"-"+version+".tgz")
-		if there, err := tree.Exists(archive); err != nil {
-			return err
-		} else if there && version != i.To {
-			return c.stale(archive, i)
-		}
+	vendored, version, err := c.vendored(tree, entry, locked)
+	if err != nil || vendored == "" || version == i.To {
+		return err
 	}
-	return c.checkUnpacked(tree, entry, i)
+	return c.stale(vendored, i)
 }
 
-// checkNotVendoring refuses a further entry where the archives of the others lie
-// in charts/: Helm would miss its own.
+// checkNotVendoring refuses a further entry where others are in charts/: Helm
+// would miss its own.
 func (c chart) checkNotVendoring(tree Tree, i Intent) error {
 	dependencies, err := edit.Dependencies(c.text)
 	if err != nil {
 		return at(c.file, err)
 	}
-	for _, d := range dependencies {
-		archive := path.Join(c.folder, "charts", d.Name+"-"+d.Version+".tgz")
-		if there, err := tree.Exists(archive); err != nil {
+	for index, d := range dependencies {
+		locked, err := c.locked(index)
+		if err != nil {
 			return err
-		} else if there {
-			return c.stale(path.Dir(archive), i)
+		}
+		if vendored, _, err := c.vendored(tree, d, locked); err != nil || vendored != "" {
+			return errors.Join(err, c.stale(path.Join(c.folder, "charts"), i))
 		}
 	}
 	return nil
 }
 
-func (c chart) checkUnpacked(tree Tree, entry edit.Dependency, i Intent) error {
+// checkNotThere refuses to add a chart that is there by another name or from
+// another repository: it would be deployed twice.
+func (c chart) checkNotThere(i Intent) error {
+	dependencies, err := edit.Dependencies(c.text)
+	if err != nil {
+		return at(c.file, err)
+	}
+	for _, d := range dependencies {
+		if d.Name == i.Name && (d.Alias == "" || i.Alias == "") {
+			return fault.Refused("ChartAlreadyThere", fmt.Errorf("%s has the chart %s already, as %s from %s", c.file, d.Name, d.EffectiveName(), d.Repository),
+				"Name it by alias and repository as they stand there; or give both an alias of their own.")
+		}
+	}
+	return nil
+}
+
+// vendored finds what of an entry is in charts/, and its version; "" for nothing.
+func (c chart) vendored(tree Tree, entry edit.Dependency, locked string) (place, version string, err error) {
+	for _, version := range []string{entry.Version, locked} {
+		archive := path.Join(c.folder, "charts", entry.Name+"-"+version+".tgz")
+		if there, err := tree.Exists(archive); err != nil || there {
+			return archive, version, err
+		}
+	}
 	file := path.Join(c.folder, "charts", entry.Name, chartFile)
 	text, err := readIfPresent(tree, file)
 	if err != nil || text == nil {
-		return err
+		return "", "", err
 	}
-	version, err := edit.Value(text, ".version")
-	if err != nil {
-		return at(file, err)
-	}
-	if version == i.To {
-		return nil
-	}
-	return c.stale(path.Dir(file), i)
+	version, err = edit.Value(text, ".version")
+	return path.Dir(file), version, at(file, err)
 }
 
 func (c chart) stale(vendored string, i Intent) error {
-	wanted := fmt.Sprintf("version %s of %s is asked for", i.To, i.Application())
+	wanted, do := fmt.Sprintf("version %s of %s is asked for", i.To, i.Application()), "Set the version"
 	if i.Kind == Removal {
-		wanted = i.Application() + " is asked to be removed"
+		wanted, do = i.Application()+" is asked to be removed", "Remove the entry"
 	}
 	return fault.Refused("VendoredChartStale",
 		fmt.Errorf("%s would be stale: %s in %s", vendored, wanted, c.file),
-		fmt.Sprintf("Set the version by hand, run `helm dependency update %s` and commit both; or stop vendoring: remove %s/charts from the repository.",
-			c.folder, c.folder))
+		fmt.Sprintf("%s by hand, run `helm dependency update %s` and commit both; or stop vendoring: remove %s/charts from the repository.",
+			do, c.folder, c.folder))
 }
 
 // entry is the chosen dependency before the edit, and the version the lock has
@@ -144,12 +158,18 @@ func (c chart) entry(i Intent) (entry edit.Dependency, locked string, err error)
 	if err != nil {
 		return entry, "", at(c.file, err)
 	}
+	locked, err = c.locked(index)
+	return entry, locked, err
+}
+
+// locked is the version that the lock has for an entry, "" without one.
+func (c chart) locked(index int) (string, error) {
 	if c.lockText == nil {
-		return entry, "", nil
+		return "", nil
 	}
-	locked, err = edit.Value(c.lockText, fmt.Sprintf(".dependencies[%d].version", index))
+	version, err := edit.Value(c.lockText, fmt.Sprintf(".dependencies[%d].version", index))
 	if errors.Is(err, edit.ErrNotFound) {
-		return entry, "", nil
+		return "", nil
 	}
-	return entry, locked, at(c.lock, err)
+	return version, at(c.lock, err)
 }

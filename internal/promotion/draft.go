@@ -4,11 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
-	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
@@ -42,7 +41,7 @@ func (d draft) begin(p Promotion) (Intent, error) {
 	return i, err
 }
 
-// know finds the application of a promotion; absent tells that it is not there.
+// know finds the application of a promotion.
 func (d draft) know(p Promotion) (known, error) {
 	i, err := p.intent(d.target)
 	if err != nil {
@@ -62,21 +61,10 @@ func (d draft) dependencies() ([]edit.Dependency, error) {
 }
 
 // finder looks applications up by the name that the target has for them. A
-// chart, which may have a thousand, is read once.
+// chart, which may have a thousand, is read once. errAbsent: it is not there.
 func (d draft) finder() (func(name string) (k known, version string, err error), error) {
 	if d.target.File != "" {
-		return func(name string) (known, string, error) {
-			p := Promotion{Chart: edit.Selector{Alias: name}}
-			i, err := d.begin(p)
-			if err != nil && absent(i, err) {
-				return known{}, "", errAbsent
-			}
-			if err != nil {
-				return known{}, "", err
-			}
-			k, err := d.know(p)
-			return k, i.From, err
-		}, nil
+		return d.findInFile, nil
 	}
 	dependencies, err := d.dependencies()
 	return func(name string) (known, string, error) {
@@ -92,37 +80,28 @@ func (d draft) finder() (func(name string) (k known, version string, err error),
 // errAbsent says that a target does not have an application.
 var errAbsent = errors.New("there is no such application")
 
-// versions are those of all applications, by their names. Where each has a file
-// or a path of its own, nothing lists them, and only those that are named are
-// looked for.
-func (d draft) versions(named []string) (map[string]string, error) {
-	found := map[string]string{}
+func (d draft) findInFile(name string) (known, string, error) {
+	p := Promotion{Chart: edit.Selector{Alias: name}}
+	i, err := d.begin(p)
 	switch {
-	case d.target.File == "":
-		dependencies, err := d.dependencies()
-		for _, dependency := range dependencies {
-			found[dependency.EffectiveName()] = dependency.Version
-		}
-		return found, err
-	case d.target.ValuePath == "" && !strings.Contains(d.target.File, environment.Placeholder):
-		file := path.Join(d.target.Path, d.target.File)
-		text, err := readFile(d.tree(), Intent{File: file})
-		if err != nil {
-			return nil, err
-		}
-		entries, err := edit.Entries(text)
-		for _, entry := range entries {
-			found[entry.Name] = entry.Version
-		}
-		return found, at(file, err)
-	case len(named) == 0:
-		return nil, fault.Usage("ApplicationsUnknown", fmt.Errorf("nothing lists the applications of %s: each has a place of its own in %s", d.target.Environment, d.target.File),
-			"Name the applications.")
+	case errors.Is(err, edit.ErrNotFound), errors.Is(err, errNoPart), errors.Is(err, fs.ErrNotExist) && d.target.fileEach():
+		return known{}, "", errAbsent
+	case err != nil:
+		return known{}, "", err
 	}
+	k, err := d.know(p)
+	return k, i.From, err
+}
+
+// versions are those of the named applications or, without any, of all. Where
+// each has a file or a path of its own, nothing lists them. What has no version,
+// but a range or a word such as latest, is left out of a list.
+func (d draft) versions(named []string) (map[string]string, error) {
 	find, err := d.finder()
 	if err != nil {
 		return nil, err
 	}
+	found := map[string]string{}
 	for _, name := range named {
 		_, version, err := find(name)
 		if err != nil && !errors.Is(err, errAbsent) {
@@ -130,7 +109,44 @@ func (d draft) versions(named []string) (map[string]string, error) {
 		}
 		found[name] = version
 	}
+	if len(named) > 0 {
+		return found, nil
+	}
+	names, err := d.names()
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		if _, version, err := find(name); err == nil && edit.CheckVersion(version) == nil {
+			found[name] = version
+		}
+	}
 	return found, nil
+}
+
+// names are those of all applications.
+func (d draft) names() (names []string, err error) {
+	switch {
+	case d.target.File == "":
+		dependencies, err := d.dependencies()
+		for _, dependency := range dependencies {
+			names = append(names, dependency.EffectiveName())
+		}
+		return names, err
+	case d.target.ValuePath != "" || d.target.fileEach():
+		return nil, fault.Usage("ApplicationsUnknown", fmt.Errorf("nothing lists the applications of %s: each has a place of its own in %s", d.target.Environment, d.target.File),
+			"Name the applications.")
+	}
+	file := path.Join(d.target.Path, d.target.File)
+	text, err := readFile(d.tree(), Intent{File: file})
+	if err != nil {
+		return nil, err
+	}
+	entries, err := edit.Entries(text)
+	for _, entry := range entries {
+		names = append(names, entry.Name)
+	}
+	return names, at(file, err)
 }
 
 // drafted is Landed with, of a dry run, the difference that it would bring.

@@ -92,30 +92,52 @@ func (p Promotion) result(env string) Result {
 }
 
 func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Target) Result {
+	if e.Remove {
+		return e.remove(ctx, env, t)
+	}
 	r := e.result(env.Name)
-	if e.Remove && env.Frozen {
-		return r.failed(fault.Refused("EnvironmentFrozen", fmt.Errorf("remove %s from %s: it is frozen", e.Application, env.Name), ""))
-	}
-	if !e.Remove { // gates hold back what is new
-		decision, err := e.decide(ctx, env, t, e.Promotion)
-		if err != nil {
-			return r.failed(err)
-		}
-		if !decision.Open() {
-			return e.hold(ctx, t, e.Promotion, decision)
-		}
-	}
-	if e.DryRun {
+	decision, err := e.decide(ctx, env, t, e.Promotion)
+	switch {
+	case err != nil:
+		return r.failed(err)
+	case !decision.Open():
+		return e.hold(ctx, t, e.Promotion, decision)
+	case e.DryRun:
 		return e.preview(ctx, t, r)
 	}
 	r = e.deliver(ctx, env, t, e.Promotion)
-	if (e.Exact || e.Remove) && r.Err == nil {
-		// Whoever asks for a version by name, or for none, does not want the one that was asked for before.
+	if e.Exact && r.Err == nil {
+		// Whoever asks for a version by name does not want the one that was asked for before.
 		if err := e.withdraw(ctx, t); err != nil {
 			slog.WarnContext(ctx, "what waited for this environment before stays", "ref", e.waitingRef(t), "error", err)
 		}
 	}
 	return r
+}
+
+// remove takes the application out. Gates hold back what is new, so only a frozen
+// environment keeps it. What waits goes first: it would bring the application
+// back.
+func (e *Everywhere) remove(ctx context.Context, env environment.Environment, t Target) Result {
+	r := e.result(env.Name)
+	if env.Frozen {
+		return r.failed(fault.Refused("EnvironmentFrozen", fmt.Errorf("remove %s from %s: it is frozen", e.Application, env.Name), ""))
+	}
+	if e.DryRun {
+		return e.preview(ctx, t, r)
+	}
+	d, err := t.fetch(ctx)
+	if err != nil {
+		return r.failed(err)
+	}
+	k, err := d.know(e.Promotion)
+	if err == nil {
+		err = e.withdrawAll(ctx, t, k)
+	}
+	if err != nil {
+		return r.failed(err)
+	}
+	return e.deliver(ctx, env, t, e.Promotion)
 }
 
 // deliver brings a promotion that may go to the environment in the way it takes

@@ -117,11 +117,8 @@ func (f *following) run(ctx context.Context, applications []string) []Result {
 	}
 	for _, name := range slices.Sorted(maps.Keys(f.source.versions)) {
 		asked := slices.Contains(applications, name)
-		if f.source.versions[name] == "" || len(applications) > 0 && !asked {
-			continue
-		}
-		if err := f.consider(ctx, find, name, asked); err != nil {
-			return []Result{Result{Environment: f.env.Name}.failed(err)}
+		if f.source.versions[name] != "" && (asked || len(applications) == 0) {
+			f.consider(ctx, find, name, asked)
 		}
 	}
 	switch {
@@ -150,9 +147,9 @@ func (f *following) stillWaits(k known, version string) bool {
 }
 
 // consider looks whether the environment has an application in another version,
-// and asks the gates then. An application that it does not have matters only to
-// who asked for it.
-func (f *following) consider(ctx context.Context, find func(string) (known, string, error), name string, asked bool) error {
+// and asks the gates then. An application that it does not have, or that cannot
+// be promoted there, matters only to who asked for it.
+func (f *following) consider(ctx context.Context, find func(string) (known, string, error), name string, asked bool) {
 	p := f.Promotion
 	p.Application, p.Chart, p.Version = name, edit.Selector{Alias: name}, f.source.versions[name]
 	k, version, err := find(name)
@@ -160,12 +157,13 @@ func (f *following) consider(ctx context.Context, find func(string) (known, stri
 	case errors.Is(err, errAbsent) && asked:
 		f.results = append(f.results, p.result(f.env.Name).failed(fault.Refused("ApplicationNotFound", fmt.Errorf("%s has no application %s", f.env.Name, name), "Add it to the environment once.")))
 	case errors.Is(err, errAbsent):
+	case err != nil && asked:
+		f.results = append(f.results, p.result(f.env.Name).failed(err))
 	case err != nil:
-		return err
+		slog.WarnContext(ctx, "an application is left as it is", "environment", f.env.Name, "application", name, "error", err)
 	case version != p.Version && !f.stillWaits(k, p.Version):
 		f.ask(ctx, p)
 	}
-	return nil
 }
 
 // ask asks the gates for one application.

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
@@ -127,7 +128,7 @@ func (w *proposer) attempt(ctx context.Context) (Proposed, error) {
 		return Proposed{}, err
 	}
 	if applied.Outcome != Promoted {
-		return Proposed{Outcome: applied.Outcome, Commit: base.Hash}, nil
+		return Proposed{Outcome: applied.Outcome, Commit: base.Hash}, w.giveUp(ctx)
 	}
 	overtaken, old, err := w.overtaken(ctx)
 	if err != nil || overtaken.Outcome != "" {
@@ -137,6 +138,19 @@ func (w *proposer) attempt(ctx context.Context) (Proposed, error) {
 		return Proposed{}, err
 	}
 	return w.propose(ctx, applied)
+}
+
+// giveUp closes the request that would bring what is to be removed, where the base
+// does not have it.
+func (w *proposer) giveUp(ctx context.Context) error {
+	if !w.Remove {
+		return nil
+	}
+	request, open, err := w.forge.Find(ctx, BranchFor(w.target.Environment, w.Application), w.into())
+	if err != nil || !open {
+		return err
+	}
+	return w.forge.Close(ctx, request)
 }
 
 // begin holds the promotion against the base. What stands there the first time
@@ -178,15 +192,24 @@ func (w *proposer) overtaken(ctx context.Context) (done Proposed, old git.Hash, 
 	if err := remote.FetchTips(ctx, w.repository, old); err != nil {
 		return Proposed{}, "", err
 	}
-	current, err := currentValue(CommitTree(w.repository, old), w.intent)
-	if err != nil || w.Exact || decide(Intent{From: current, To: w.Version}, current) != Superseded {
-		return Proposed{}, old, nil // one that cannot be read is built anew
+	if w.Exact || w.Remove || !w.newer(CommitTree(w.repository, old)) {
+		return Proposed{}, old, nil
 	}
 	request, open, err := w.forge.Find(ctx, BranchFor(w.target.Environment, w.Application), w.into())
 	if err != nil || !open {
 		return Proposed{}, old, err
 	}
 	return Proposed{Outcome: Superseded, Commit: old, Request: request}, old, nil
+}
+
+// newer reports whether what is proposed goes first: a higher version, or that the
+// application goes. What cannot be read does not.
+func (w *proposer) newer(proposed Tree) bool {
+	current, err := currentValue(proposed, w.intent)
+	if gone := errors.Is(err, edit.ErrNotFound) || err == nil && current == ""; gone {
+		return w.intent.From != ""
+	}
+	return err == nil && decide(Intent{From: current, To: w.Version}, current) == Superseded
 }
 
 // build makes the commit on the base's tip and moves the branch to it, unless

@@ -77,6 +77,7 @@ func TestPropose(t *testing.T) {
 	t.Run("one request for newer versions", func(t *testing.T) { oneRequest(t, newProposing(t, server, "one")) })
 	t.Run("merged when ready", func(t *testing.T) { autoMerge(t, newProposing(t, server, "two")) })
 	t.Run("base moved", func(t *testing.T) { baseMoved(t, newProposing(t, server, "three")) })
+	t.Run("removed", func(t *testing.T) { removal(t, newProposing(t, server, "five")) })
 	t.Run("closed by a person", func(t *testing.T) { closedByPerson(t, newProposing(t, server, "four")) })
 }
 
@@ -132,6 +133,39 @@ func baseMoved(t *testing.T, p proposing) {
 	done := p.mustPropose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute}, promotion.Promoted)
 	if done.Request.Number != p.requests()[0].Number || len(p.requests()) != 1 {
 		t.Errorf("requests: %+v", p.requests())
+	}
+}
+
+// removal: a request that takes the application away is not turned into one of a
+// version, and one that would bring it is closed by the wish to have it away.
+func removal(t *testing.T, p proposing) {
+	remove := promotion.Promotion{
+		Application: "web", Chart: edit.Selector{Name: "web"}, Remove: true,
+		Author: git.Signature{Name: "Tester", Email: "tester@example.com"},
+	}
+	done, err := remove.Propose(t.Context(), p.target, promotion.PullRequests{})
+	if err != nil || done.Outcome != promotion.Opened {
+		t.Fatalf("got %+v, %v", done, err)
+	}
+	if late := p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Superseded); late.Request.Number != done.Request.Number {
+		t.Errorf("a version beside the removal: %+v", late)
+	}
+	if all := p.requests(); len(all) != 1 || all[0].Title != "chore: remove web" || all[0].State != "open" {
+		t.Errorf("requests: %+v", all)
+	}
+	add := remove
+	add.Application, add.Chart, add.Version, add.Remove, add.Add = "api", edit.Selector{Name: "api", Repository: "https://a"}, "1.0.0", false, true
+	if done, err := add.Propose(t.Context(), p.target, promotion.PullRequests{}); err != nil || done.Outcome != promotion.Opened {
+		t.Fatalf("got %+v, %v", done, err)
+	}
+	remove.Application, remove.Chart = "api", edit.Selector{Name: "api"}
+	if done, err := remove.Propose(t.Context(), p.target, promotion.PullRequests{}); err != nil || done.Outcome != promotion.Unchanged {
+		t.Errorf("got %+v, %v", done, err)
+	}
+	for _, r := range p.requests() {
+		if open := r.State == "open"; open != (r.Title == "chore: remove web") {
+			t.Errorf("%s is %s", r.Title, r.State)
+		}
 	}
 }
 

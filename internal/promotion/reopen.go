@@ -35,7 +35,7 @@ func (e *Everywhere) reopenOne(ctx context.Context, env environment.Environment,
 	if err := t.Remote.Fetch(ctx, scratch, ref, 1); err != nil {
 		return Result{Environment: env.Name}.failed(err)
 	}
-	kept, err := readWaiting(scratch, ref.Commit())
+	kept, err := readWaiting(t.Remote, scratch, ref)
 	if err != nil {
 		return Result{Environment: env.Name}.failed(fault.Refused("WaitingUnreadable", fmt.Errorf("%s of %s: %w", ref.Name, t.Remote.URL(), err),
 			"Nobody but Lockstep writes there. Remove it: git push "+t.Remote.URL()+" --delete "+ref.Name))

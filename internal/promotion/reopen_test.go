@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 )
@@ -87,6 +89,48 @@ func TestNeverStaysClosed(t *testing.T) {
 		e, known = everywhere(t, server, form("Never", "false"))
 		if r := e.Reopen(t.Context(), known.InOrder())[0]; r.Outcome != want {
 			t.Errorf("broken for %q: got %+v, want %s", reason, r, want)
+		}
+	}
+}
+
+// TestRow14_AForgedWishAddsNothing: whoever may push a ref beside the branch does
+// not bring a chart of his own into it.
+func TestRow14_AForgedWishAddsNothing(t *testing.T) {
+	const closed = header + `- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto, frozen: true}` + "\n"
+	open := strings.Replace(closed, "frozen: true", "frozen: false", 1)
+	for name, test := range map[string]struct {
+		reader string // token of who reopens
+		add    bool   // told to add what is missing
+		want   promotion.Outcome
+	}{
+		"with the same token":  {robotsToken, false, promotion.Promoted},
+		"with another one":     {strings.Repeat("x", 40), false, promotion.Refused},
+		"where it is told to":  {strings.Repeat("x", 40), true, promotion.Promoted},
+		"with none at all":     {"", false, promotion.Refused},
+		"told to, without one": {"", true, promotion.Promoted},
+	} {
+		server := gittest.NewServer(t)
+		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
+		with := func(e *promotion.Everywhere, token string) {
+			e.Open = func(string) (*git.Remote, error) {
+				if token == "" {
+					return git.NewRemote(repository.URL, git.Access{})
+				}
+				return git.NewRemote(repository.WithUser("robot", token), git.Access{})
+			}
+		}
+		e, known := everywhere(t, server, closed)
+		e.Add, e.Chart = true, edit.Selector{Name: "api", Repository: "https://a"}
+		with(&e, robotsToken)
+		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != promotion.Waiting {
+			t.Fatalf("got %+v", r)
+		}
+		e, known = everywhere(t, server, open)
+		e.Add = test.add
+		with(&e, test.reader)
+		r := e.Reopen(t.Context(), known.InOrder())[0]
+		if added := strings.Contains(repository.File("main", "Chart.yaml"), "name: api"); r.Outcome != test.want || added != (test.want == promotion.Promoted) {
+			t.Errorf("%s: got %+v, added: %v", name, r, added)
 		}
 	}
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"path"
 	"regexp"
 	"strconv"
@@ -51,8 +50,8 @@ func (p Promotion) intent(t Target) (Intent, error) {
 	if p.Remove {
 		return i, fault.Refused("NotRemovable", fmt.Errorf("remove %s from %s: entries of %s are removed by hand", name, t.Environment, t.File), "Commit the change yourself.")
 	}
-	if strings.Contains(t.File, environment.Placeholder) && !segment.MatchString(name) {
-		return i, fault.Usage("InvalidApplication", fmt.Errorf("%.80q cannot be part of a file's name, as %s in %s asks for", name, environment.Placeholder, t.File), "")
+	if t.fileEach() && !segment.MatchString(name) {
+		return i, fault.Usage("InvalidApplication", fmt.Errorf("%.80q %w, as %s in %s asks for", name, errNoPart, environment.Placeholder, t.File), "")
 	}
 	i.File = path.Join(t.Path, strings.ReplaceAll(t.File, environment.Placeholder, name))
 	if t.ValuePath == "" {
@@ -66,6 +65,12 @@ func (p Promotion) intent(t Target) (Intent, error) {
 	i.Kind, i.Name, i.Of = Value, strings.ReplaceAll(t.ValuePath, environment.Placeholder, key), name
 	return i, nil
 }
+
+// fileEach reports whether each application has a file of its own.
+func (t Target) fileEach() bool { return strings.Contains(t.File, environment.Placeholder) }
+
+// errNoPart is about an application that has no place where each has its own file.
+var errNoPart = errors.New("cannot be part of a file's name")
 
 var (
 	// segment is a name that is one part of a path, whatever stands around it.
@@ -103,16 +108,13 @@ func know(tree Tree, i Intent) (known, error) {
 			return known{}, err
 		}
 		entry, err := edit.FindEntry(text, i.Name)
+		if err == nil {
+			err = entry.Check()
+		}
 		return known{name: i.Name, chart: entry.Chart, repository: entry.Repository}, at(i.File, err)
 	}
 	_, err := currentValue(tree, i)
 	return known{name: i.Application()}, err
-}
-
-// absent reports whether an error says that a branch has no such application. A
-// chart that is missing is another thing than one without it.
-func absent(i Intent, err error) bool {
-	return errors.Is(err, edit.ErrNotFound) || !i.inChart() && errors.Is(err, fs.ErrNotExist)
 }
 
 // checkPublished asks the repository that the environment names for the chart

@@ -62,6 +62,20 @@ func TestOtherTools(t *testing.T) {
 	}
 }
 
+// TestPinnedEntriesAreRefused: also where the version is there already, since
+// something else runs.
+func TestPinnedEntriesAreRefused(t *testing.T) {
+	server := gittest.NewServer(t)
+	server.Create("staging", gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.1, digest: 'sha256:0'}\n"})
+	e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", promotion: Auto, file: kustomization.yaml}`+"\n")
+	for _, version := range []string{"1.0.0", "1.0.1", "1.0.2"} {
+		e.Version = version
+		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != promotion.Refused || !strings.Contains(r.Err.Error(), "digest stands beside it") {
+			t.Errorf("%s: got %+v", version, r)
+		}
+	}
+}
+
 // TestOtherToolsInARush: writers who overtake each other take each other's
 // entries along, as they do in a chart.
 func TestOtherToolsInARush(t *testing.T) {
@@ -155,8 +169,17 @@ func TestFollowIntoOtherTools(t *testing.T) {
 		"kustomization into files":   {"file: kustomization.yaml", `file: "apps/{application}.yaml"`, gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.1}\n- {name: api, newTag: 1.0.1}\n"}, gittest.Files{"apps/web.yaml": release}, nil, "+      version: 1.0.1 # ours", ""},
 		"values into values": {`file: values.yaml, valuePath: ".{application}"`, `file: values.yaml, valuePath: ".{application}.tag"`,
 			gittest.Files{"values.yaml": "web: 1.0.1\n"}, gittest.Files{"values.yaml": "web: {tag: 1.0.0}\n"}, []string{"web"}, "+web: {tag: 1.0.1}", ""},
-		"nobody lists them": {`file: values.yaml, valuePath: ".{application}"`, "path: .", gittest.Files{"values.yaml": "web: 1.0.1\n"}, gittest.Files{"Chart.yaml": list("1.0.0")}, nil, "", "nothing lists the applications of staging"},
-		"not there":         {"path: .", `file: "apps/{application}.yaml"`, gittest.Files{"Chart.yaml": list("1.0.1")}, gittest.Files{"README.md": "x"}, []string{"web"}, "", "production has no application web"},
+		"images by their last part": {"file: kustomization.yaml", "path: .",
+			gittest.Files{"kustomization.yaml": "images:\n- {name: registry.example.com/acme/web, newTag: 1.0.1}\n- {name: proxy, newTag: latest}\n- {name: 'a:b/web two', newTag: 1.0.0}\n"}, gittest.Files{"Chart.yaml": list("1.0.0") + "- {name: proxy, version: 1.0.0}\n"}, nil, "+  version: 1.0.1", ""},
+		"pinned ones stay": {"file: kustomization.yaml", "file: kustomization.yaml",
+			gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.1}\n- {name: api, newTag: 1.0.1}\n"}, gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.0}\n- {name: api, newTag: 1.0.0, digest: 'sha256:0'}\n"}, nil, "+- {name: web, newTag: 1.0.1}", ""},
+		"a pinned one by name": {"file: kustomization.yaml", "file: kustomization.yaml",
+			gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.1}\n"}, gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.0, digest: 'sha256:0'}\n"}, []string{"web"}, "", "digest stands beside it"},
+		"a name that is no part of a file's": {"file: kustomization.yaml", `file: "apps/{application}.yaml"`,
+			gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.1}\n- {name: 'web two', newTag: 1.0.1}\n"}, gittest.Files{"apps/web.yaml": release}, nil, "+      version: 1.0.1 # ours", ""},
+		"a file that is missing": {"path: .", "file: kustomisation.yaml", gittest.Files{"Chart.yaml": list("1.0.1")}, gittest.Files{"kustomization.yaml": "x: y\n"}, []string{"web"}, "", "kustomisation.yaml is not in the repository"},
+		"nobody lists them":      {`file: values.yaml, valuePath: ".{application}"`, "path: .", gittest.Files{"values.yaml": "web: 1.0.1\n"}, gittest.Files{"Chart.yaml": list("1.0.0")}, nil, "", "nothing lists the applications of staging"},
+		"not there":              {"path: .", `file: "apps/{application}.yaml"`, gittest.Files{"Chart.yaml": list("1.0.1")}, gittest.Files{"README.md": "x"}, []string{"web"}, "", "production has no application web"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := gittest.NewServer(t)

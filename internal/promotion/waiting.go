@@ -1,12 +1,15 @@
 package promotion
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -33,6 +36,8 @@ type waiting struct {
 	Source      string               `json:"source,omitempty"`
 	Run         string               `json:"run,omitempty"`
 	Closed      []environment.Closed `json:"closed"`
+
+	sealed bool // by the credential of whoever read it
 }
 
 // waitingPrefix is where the promotions of an environment wait.
@@ -46,11 +51,14 @@ func (p Promotion) waitingRef(t Target) string { return waitingPrefix(t.Environm
 // it has one.
 func (p Promotion) there() string { return cmp.Or(p.Chart.Alias, p.Chart.Name) }
 
-// opened is the promotion again, as it was asked for.
+// opened is the promotion again, as it was asked for. What would add a chart counts
+// only where it was asked for with our own credential, or where we are told to
+// add what is missing: whoever may push next to the branch could otherwise bring
+// a chart of his own into it.
 func (w waiting) opened(p Promotion) Promotion {
 	p.Application, p.Version, p.Exact, p.from = w.Application, w.Version, w.Exact, w.From
 	p.Chart = edit.Selector{Name: w.Name, Alias: w.Alias, Repository: w.Repository}
-	p.Add = w.Add
+	p.Add = w.Add && (w.sealed || p.Add)
 	p.BreakGlass, p.Changelog, p.Source, p.Run = w.BreakGlass, w.Changelog, w.Source, w.Run
 	return p
 }
@@ -115,17 +123,21 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 		if err := t.Remote.Fetch(ctx, scratch, o, 1); err != nil {
 			return err
 		}
-		kept, err := readWaiting(scratch, o.Hash)
+		kept, err := readWaiting(t.Remote, scratch, o)
 		if err == nil && decide(Intent{From: kept.Version, To: p.Version, Exact: p.Exact}, kept.Version) != Promoted {
 			return nil // it waits already, or a newer one does
 		}
+	}
+	files := []git.File{{Path: waitingFile, Content: text, Mode: git.Regular}}
+	if seal, ok := t.Remote.Seal(sealOf(ref, text)); ok {
+		files = append(files, git.File{Path: sealFile, Content: []byte(seal + "\n"), Mode: git.Regular})
 	}
 	author := p.Author
 	author.When = time.Now()
 	// Each is a commit of its own: what waited before is of no interest.
 	update.New, err = scratch.Commit(git.CommitOptions{
 		Key: p.Key, Author: author, Message: fmt.Sprintf("%s %s waits for %s", p.Application, p.Version, t.Environment),
-		Files: []git.File{{Path: waitingFile, Content: text, Mode: git.Regular}},
+		Files: files,
 	})
 	if err != nil {
 		return err
@@ -133,14 +145,21 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 	return t.Remote.Push(ctx, scratch, update)
 }
 
-func readWaiting(r *git.Repository, commit git.Hash) (waiting, error) {
+func readWaiting(remote *git.Remote, r *git.Repository, ref git.Ref) (waiting, error) {
 	var w waiting
-	text, err := r.Read(commit, waitingFile)
+	text, err := r.Read(ref.Commit(), waitingFile)
 	if err != nil {
 		return w, err
 	}
+	if got, err := r.Read(ref.Commit(), sealFile); err == nil {
+		seal, ok := remote.Seal(sealOf(ref.Name, text))
+		w.sealed = ok && hmac.Equal(bytes.TrimSpace(got), []byte(seal))
+	}
 	return w, json.Unmarshal(text, &w)
 }
+
+// sealOf is what the seal of a waiting promotion is made for.
+func sealOf(ref string, text []byte) []byte { return append([]byte(ref+"\n"), text...) }
 
 // withdraw takes back what waits: it was carried out, or somebody asked for
 // something else since.
@@ -153,6 +172,33 @@ func (p Promotion) withdraw(ctx context.Context, t Target) error {
 	for _, r := range refs {
 		if r.Name == ref {
 			return drop(ctx, t.Remote, r)
+		}
+	}
+	return nil
+}
+
+// withdrawAll takes back whatever waits for an application, by any of its names.
+func (p Promotion) withdrawAll(ctx context.Context, t Target, k known) error {
+	refs, err := t.Remote.Refs(ctx, waitingPrefix(t.Environment))
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		scratch := git.NewMemory()
+		if err := t.Remote.Fetch(ctx, scratch, ref, 1); err != nil {
+			return err
+		}
+		w, err := readWaiting(t.Remote, scratch, ref)
+		if err != nil {
+			continue // it is none of ours
+		}
+		if !slices.ContainsFunc([]string{w.Application, w.Name, w.Alias}, func(name string) bool {
+			return name != "" && (name == p.Application || k.goesBy(name))
+		}) {
+			continue
+		}
+		if err := drop(ctx, t.Remote, ref); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -55,6 +55,18 @@ func (t *Text) lastByte(n Node) (int, error) {
 	return t.lastByte(Node{n.raw.Content[len(n.raw.Content)-1]})
 }
 
+// Walk visits a node and all that is written inside it; aliases are visited and
+// not followed.
+func (n Node) Walk(visit func(Node)) {
+	if !n.Exists() {
+		return
+	}
+	visit(n)
+	for _, inside := range n.raw.Content {
+		Node{inside}.Walk(visit)
+	}
+}
+
 // EmptyList finds the brackets of an empty list that is written as "[]".
 func (t *Text) EmptyList(n Node) (Span, bool) {
 	if n.Kind() != Sequence || len(n.raw.Content) > 0 {

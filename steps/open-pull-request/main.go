@@ -64,6 +64,9 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout+c.Wait)
 	defer cancel()
+	if c.ValuePath != "" && c.File == "" {
+		return fault.Usage("InvalidParameter", errors.New("value-path needs file"), "It is a place in that file.")
+	}
 	if c.Add && c.ChartRepository == "" {
 		return fault.Usage("InvalidParameter", errors.New("add-missing needs chart-repository"), "It is where the environment takes the chart from.")
 	}
