@@ -67,14 +67,14 @@ func token() (user, password string, ok bool, err error) { return "", "canary-to
 // published answers of the forges that do not run on this machine.
 func TestFixtures(t *testing.T) {
 	for _, c := range []struct {
-		kind         forge.Kind
-		driver       string
-		request      string // the file with a request
-		path         string // of the repository
-		api          string // of its requests
-		number       int
-		more         map[string]string
-		merge, close string // what is asked last
+		kind                 forge.Kind
+		driver               string
+		request              string // the file with a request
+		path                 string // of the repository
+		api                  string // of its requests
+		number               int
+		more                 map[string]string
+		merge, close, status string // what is asked last
 	}{
 		{
 			kind: forge.GitHub, driver: "github", request: "pr.json", path: "octocat/hello-world",
@@ -83,8 +83,9 @@ func TestFixtures(t *testing.T) {
 				"PUT /api/v3/repos/octocat/hello-world/pulls/1347/merge": "{}", "PATCH /api/v3/repos/octocat/hello-world/pulls/1347": "{}",
 				"POST /api/v3/repos/octocat/hello-world/statuses/c0ffee": fixture(t, "github", "status.json"),
 			},
-			merge: `PUT /api/v3/repos/octocat/hello-world/pulls/1347/merge {"merge_method":"squash","sha":"6dcb09b5b57875f334f61aebed695e2e4193db5e"}`,
-			close: `PATCH /api/v3/repos/octocat/hello-world/pulls/1347 {"state":"closed"}`,
+			merge:  `PUT /api/v3/repos/octocat/hello-world/pulls/1347/merge {"merge_method":"squash","sha":"6dcb09b5b57875f334f61aebed695e2e4193db5e"}`,
+			close:  `PATCH /api/v3/repos/octocat/hello-world/pulls/1347 {"state":"closed"}`,
+			status: `POST /api/v3/repos/octocat/hello-world/statuses/c0ffee {"created_at":"0001-01-01T00:00:00Z","updated_at":"0001-01-01T00:00:00Z","state":"success","target_url":"https://ci.example.com/1","description":"verified","context":"lockstep/staging"}`,
 		},
 		{
 			kind: forge.GitLab, driver: "gitlab", request: "merge.json", path: "diaspora/group/diaspora",
@@ -94,8 +95,9 @@ func TestFixtures(t *testing.T) {
 				"PUT /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/merge_requests/1":       "{}",
 				"POST /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/statuses/c0ffee":       fixture(t, "gitlab", "status.json"),
 			},
-			merge: `PUT /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/merge_requests/1/merge {"sha":"12d65c8dd2b2676fa3ac47d955accc085a37a9c1","squash":true}`,
-			close: `PUT /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/merge_requests/1 {"state_event":"close"}`,
+			merge:  `PUT /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/merge_requests/1/merge {"sha":"12d65c8dd2b2676fa3ac47d955accc085a37a9c1","squash":true}`,
+			close:  `PUT /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/merge_requests/1 {"state_event":"close"}`,
+			status: `POST /api/v4/projects/diaspora%2Fgroup%2Fdiaspora/statuses/c0ffee {"description":"verified","name":"lockstep/staging","state":"success","target_url":"https://ci.example.com/1"}`,
 		},
 		{
 			kind: forge.Bitbucket, driver: "bitbucket", request: "pr.json", path: "atlassian/atlaskit",
@@ -106,8 +108,9 @@ func TestFixtures(t *testing.T) {
 				"POST /2.0/repositories/atlassian/atlaskit/pullrequests/4982/decline":    "{}",
 				"POST /2.0/repositories/atlassian/atlaskit/commit/c0ffee/statuses/build": fixture(t, "bitbucket", "status.json"),
 			},
-			merge: `POST /2.0/repositories/atlassian/atlaskit/pullrequests/4982/merge {"merge_strategy":"squash","type":"pullrequest"}`,
-			close: `POST /2.0/repositories/atlassian/atlaskit/pullrequests/4982/decline`,
+			merge:  `POST /2.0/repositories/atlassian/atlaskit/pullrequests/4982/merge {"merge_strategy":"squash","type":"pullrequest"}`,
+			close:  `POST /2.0/repositories/atlassian/atlaskit/pullrequests/4982/decline`,
+			status: `POST /2.0/repositories/atlassian/atlaskit/commit/c0ffee/statuses/build {"state":"SUCCESSFUL","key":"lockstep/staging","name":"lockstep/staging","url":"https://ci.example.com/1","description":"verified"}`,
 		},
 		{
 			kind: forge.BitbucketServer, driver: "stash", request: "pr.json", path: "scm/prj/my-repo",
@@ -118,8 +121,9 @@ func TestFixtures(t *testing.T) {
 				"POST /rest/api/1.0/projects/prj/repos/my-repo/pull-requests/1/decline": "{}",
 				"POST /rest/build-status/1.0/commits/c0ffee":                            "",
 			},
-			merge: `POST /rest/api/1.0/projects/prj/repos/my-repo/pull-requests/1/merge {"strategyId":"squash"}`,
-			close: `POST /rest/api/1.0/projects/prj/repos/my-repo/pull-requests/1/decline`,
+			merge:  `POST /rest/api/1.0/projects/prj/repos/my-repo/pull-requests/1/merge {"strategyId":"squash"}`,
+			close:  `POST /rest/api/1.0/projects/prj/repos/my-repo/pull-requests/1/decline`,
+			status: `POST /rest/build-status/1.0/commits/c0ffee {"state":"SUCCESSFUL","key":"lockstep/staging","name":"lockstep/staging","url":"https://ci.example.com/1","description":"verified"}`,
 		},
 	} {
 		t.Run(string(c.kind), func(t *testing.T) {
@@ -139,8 +143,9 @@ func TestFixtures(t *testing.T) {
 			if err := r.Close(t.Context(), got); err != nil || h.asked[len(h.asked)-1] != c.close {
 				t.Errorf("close asked %s, want %s: %v", h.asked[len(h.asked)-1], c.close, err)
 			}
-			if err := r.SetStatus(t.Context(), "c0ffee", forge.Status{Context: "lockstep/staging", Success: true}); err != nil {
-				t.Error(err)
+			s := forge.Status{Context: "lockstep/staging", Success: true, Text: "verified", URL: "https://ci.example.com/1"}
+			if err := r.SetStatus(t.Context(), "c0ffee", s); err != nil || h.asked[len(h.asked)-1] != c.status {
+				t.Errorf("the status asked %s, want %s: %v", h.asked[len(h.asked)-1], c.status, err)
 			}
 		})
 	}

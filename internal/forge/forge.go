@@ -69,6 +69,7 @@ type host interface {
 	label(ctx context.Context, number int, labels []string) error
 	merge(ctx context.Context, r Request, m Method) error
 	close(ctx context.Context, r Request) error
+	status(ctx context.Context, commit string, s Status) error
 }
 
 // Kind is what sort of forge the repository is on.

@@ -56,12 +56,29 @@ type Options struct {
 	Transport http.RoundTripper
 }
 
+// Remote is a repository as Git reaches it; git.Remote is one.
+type Remote interface {
+	Page() string
+	Credential() (user, password string, ok bool, err error)
+	RoundTripper() (http.RoundTripper, error)
+}
+
+// On opens the forge of a repository with what Git reaches it by: the same
+// credential, proxies and certificates. kind and errors are those of Open.
+func On(ctx context.Context, remote Remote, kind Kind) (*Repository, error) {
+	through, err := remote.RoundTripper()
+	if err != nil {
+		return nil, err
+	}
+	return Open(ctx, Options{URL: remote.Page(), Kind: kind, Credential: remote.Credential, Transport: through})
+}
+
 // Open finds out what forge a repository is on. A usage fault UnknownForge when
 // nothing tells. A host of known kind is not contacted.
 func Open(ctx context.Context, o Options) (*Repository, error) {
 	u, err := url.Parse(o.URL)
 	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
-		return nil, fault.Usage("UnknownForge", errors.New("the repository's URL names no web server"), "Pull requests need a URL with https:// or SSH to a forge.")
+		return nil, fault.Usage("UnknownForge", errors.New("the repository's URL names no web server"), "Pull requests and commit statuses need a URL with https:// or SSH to a forge.")
 	}
 	u.User, u.RawQuery, u.Fragment = nil, "", ""
 	u.Path = strings.TrimSuffix(strings.Trim(u.Path, "/"), ".git")

@@ -96,6 +96,9 @@ func (d *door) RoundTrip(r *http.Request) (*http.Response, error) {
 			return response, err
 		}
 		wait := max(after, pause/2+rand.N(pause/2))
+		if end, bounded := r.Context().Deadline(); bounded && wait > time.Until(end) {
+			return nil, err // says more than that the time is over
+		}
 		slog.DebugContext(r.Context(), "ask the forge again", "host", r.URL.Host, "in", wait, "reason", err)
 		if err := sleep(r.Context(), wait); err != nil {
 			return nil, err
@@ -245,9 +248,9 @@ func explain(what string, err error) error {
 	case retryable(err) || !said:
 		return fault.Retryable("ForgeUnavailable", err, "The forge is busy or out of reach. Try again.")
 	case a.status == http.StatusUnauthorized:
-		return fault.Refused("ForgeAuthenticationFailed", err, "The forge does not take the Git credential for its API. Use a token with rights to pull requests; docs/pull-requests.md lists them.")
+		return fault.Refused("ForgeAuthenticationFailed", err, "The forge does not take the Git credential for its API. Use a token with the rights that docs/pull-requests.md and docs/commit-statuses.md list.")
 	case a.status == http.StatusForbidden:
-		return fault.Refused("ForgePermissionDenied", err, "The token lacks a right; docs/pull-requests.md lists them.")
+		return fault.Refused("ForgePermissionDenied", err, "The token lacks a right; docs/pull-requests.md and docs/commit-statuses.md list them.")
 	case a.status == http.StatusNotFound:
 		return fault.Refused("ForgeNotFound", err, "Check the repository's URL, the parameter forge, and that the token may see the repository.")
 	}

@@ -66,12 +66,7 @@ type proposer struct {
 // PullRequestClosed, one that is not merged in time a Retryable one,
 // PullRequestNotMerged. Other errors are those of Into and of the room forge.
 func (p Promotion) Propose(ctx context.Context, t Target, how PullRequests) (Proposed, error) {
-	remote := t.Remote
-	through, err := remote.RoundTripper()
-	if err != nil {
-		return Proposed{}, err
-	}
-	on, err := forge.Open(ctx, forge.Options{URL: remote.Page(), Kind: how.Forge, Credential: remote.Credential, Transport: through})
+	on, err := forge.On(ctx, t.Remote, how.Forge)
 	if err != nil {
 		return Proposed{}, err
 	}
