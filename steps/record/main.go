@@ -1,5 +1,6 @@
 // Command record writes down what became of a deployment – a Git note on the
-// deployed commit – and ends the lease that helm-apply kept.
+// deployed commit – and ends the lease that helm-apply kept. When asked to, it
+// then sets a commit status.
 package main
 
 import (
@@ -26,14 +27,20 @@ type config struct {
 	AuthorEmail string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail address of the note's author. Example: ci@example.com"`
 	Timeout     time.Duration `param:"timeout" default:"2m" desc:"How long all of it may take. Example: 2m"`
 
+	WithStatus    bool          `param:"commit-status" desc:"Whether to set the status lockstep/<environment> on the commit, once it is on record. A status that cannot be set is missing, not a failure."`
+	StatusTimeout time.Duration `param:"commit-status-timeout" default:"15s" desc:"How long setting the commit status may take, with all that is tried again. Example: 15s"`
+	Forge         string        `param:"forge" desc:"What the environment's Git host is, for the commit status: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
+	RunURL        string        `param:"run-url" desc:"Page of a run, which the commit status leads to; {namespace} and {name} stand for the run's. Empty: the status leads to the repository. Example: https://tekton.example.com/#/namespaces/{namespace}/pipelineruns/{name}"`
+
 	git.Login
 	signature.Folder
 
-	Record string `result:"record" desc:"State that was recorded: verified, deployed, failed or superseded; empty when nothing was deployed."`
+	Record       string `result:"record" desc:"State that was recorded: verified, deployed, failed or superseded; empty when nothing was deployed."`
+	CommitStatus string `result:"commit-status" desc:"set, or missing when the forge did not take it; empty when commit-status is false, nothing was deployed, or a newer commit was."`
 }
 
 func main() {
-	step.Main("record", "record a deployment as a Git note and end its lease", run)
+	step.Main("record", "record a deployment as a Git note, end its lease, and set a commit status", run)
 }
 
 func run(ctx context.Context, c *config) error {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"os"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/chart"
 	"github.com/lockstep-cd/lockstep/internal/cluster"
 	"github.com/lockstep-cd/lockstep/internal/cluster/clustertest"
+	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/release"
 )
@@ -44,6 +46,29 @@ func TestSessions(t *testing.T) {
 			"notes":  notes,
 		},
 	})
+}
+
+// TestStatuses gives its sessions a namespace on the light cluster and a real Gitea.
+func TestStatuses(t *testing.T) {
+	params := giteatest.Sessions(t, "testdata/gitea")
+	hosts := params.Setup
+	params.Setup = func(env *testscript.Env) error {
+		on := clustertest.Start(t)
+		env.Values["cluster"] = on
+		env.Setenv("KUBECONFIG", on.Kubeconfig)
+		env.Setenv("NAMESPACE", on.Namespace)
+		return hosts(env)
+	}
+	params.Cmds["lease"], params.Cmds["free"], params.Cmds["deploy"], params.Cmds["head"] = lease, free, deploy, head
+	testscript.Run(t, params)
+}
+
+// head puts the tip of a repository's main branch into $COMMIT: head <name>
+func head(ts *testscript.TestScript, _ bool, args []string) {
+	out, err := exec.Command("git", "ls-remote", ts.Getenv("GITEA")+"/"+giteatest.User+"/"+args[0]+".git", "refs/heads/main").Output()
+	ts.Check(err)
+	commit, _, _ := strings.Cut(string(out), "\t")
+	ts.Setenv("COMMIT", commit)
 }
 
 func clientOf(ts *testscript.TestScript) *cluster.Client {

@@ -17,7 +17,8 @@ import (
 )
 
 // record writes the note and then ends the lease, which it also does when the
-// note could not be written: others wait for the lease.
+// note could not be written: others wait for the lease. A forge comes last: it
+// may take its time, and says nothing that is not on record.
 func record(ctx context.Context, c *config) error {
 	client, err := cluster.Connect(ctx, c.Namespace)
 	if err != nil {
@@ -28,7 +29,7 @@ func record(ctx context.Context, c *config) error {
 		return err
 	}
 	c.complete(lease.Notes)
-	written := note(ctx, c, client, lease)
+	e, written := note(ctx, c, client, lease)
 	err = client.EndLease(ctx, release.LeaseName(c.Release), c.Run)
 	switch {
 	case err == nil:
@@ -37,7 +38,10 @@ func record(ctx context.Context, c *config) error {
 		slog.InfoContext(ctx, "this run holds no lease", "run", c.Run)
 		err = nil
 	}
-	return errors.Join(written, err)
+	if err := errors.Join(written, err); err != nil {
+		return err
+	}
+	return tellForge(ctx, c, e)
 }
 
 // complete takes what is not given from what helm-apply and verify noted on the
@@ -49,49 +53,50 @@ func (c *config) complete(notes map[string]string) {
 	c.Reason = cmp.Or(c.Reason, notes["reason"])
 }
 
-func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.LeaseState) error {
+// note writes what became of the deployment into the note of its commit. Of a
+// deployment without one the record is the zero value.
+func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.LeaseState) (e environment.Record, err error) {
 	if c.Commit == "" {
 		slog.InfoContext(ctx, "nothing was deployed: nothing to record", "run", c.Run)
-		return nil
+		return e, nil
 	}
 	commit, ok := git.ParseHash(c.Commit)
 	if !ok {
-		return fault.Usage("InvalidCommit", fmt.Errorf("commit %q is not 40 hex digits", c.Commit), "give helm-apply's result commit")
+		return e, fault.Usage("InvalidCommit", fmt.Errorf("commit %q is not 40 hex digits", c.Commit), "give helm-apply's result commit")
 	}
 	if c.URL == "" {
-		return fault.Usage("InvalidParameters", errors.New("url is required to record a commit"), "")
+		return e, fault.Usage("InvalidParameters", errors.New("url is required to record a commit"), "")
 	}
 	key, keys, err := recordKey(c)
 	if err != nil {
-		return err
+		return e, err
 	}
 	remote, err := git.NewRemote(c.URL, c.Access(0))
 	if err != nil {
-		return err
+		return e, err
 	}
-	e, err := describe(c, client, lease)
-	if err != nil {
-		return err
+	if e, err = describe(c, client, lease); err != nil {
+		return e, err
 	}
 	known, err := remote.ReadNotes(ctx, commit)
 	if err != nil {
-		return fmt.Errorf("read the records of %s: %w", commit.Short(), err)
+		return e, fmt.Errorf("read the records of %s: %w", commit.Short(), err)
 	}
 	c.Record = string(e.State)
 	if isKnown(ctx, known[commit], e, keys...) {
 		slog.InfoContext(ctx, "this is on record already", "state", e.State, "commit", commit)
-		return nil
+		return e, nil
 	}
 	line, err := e.Line(key)
 	if err != nil {
-		return fmt.Errorf("write the record of %s: %w", commit.Short(), err)
+		return e, fmt.Errorf("write the record of %s: %w", commit.Short(), err)
 	}
 	by := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail, When: e.Finished}
 	if err := remote.AppendNote(ctx, commit, line, by); err != nil {
-		return fmt.Errorf("record the deployment of %s in %s: %w", commit.Short(), remote.URL(), err)
+		return e, fmt.Errorf("record the deployment of %s in %s: %w", commit.Short(), remote.URL(), err)
 	}
 	slog.InfoContext(ctx, "recorded", "state", e.State, "commit", commit, "note", "refs/notes/lockstep")
-	return nil
+	return e, nil
 }
 
 // recordKey is the key that signs the record, and whose records count as

@@ -220,7 +220,7 @@ func deploy() task {
 func conclude() task {
 	return task{
 		name: "conclude", title: "Conclude", tags: "gitops,deployment,promotion",
-		about: "Records a deployment and ends its lease; then promotes what the environment has verified into those that are after it.",
+		about: "Records a deployment, ends its lease and, where asked to, sets a commit status; then promotes what the environment has verified into those that are after it.",
 		params: []param{
 			{"environment", required, "Name of the environment. Example: staging"},
 			{"environments", "", "Where environments.yaml is: the URL of a Git repository. Empty: nothing follows. Example: https://git.example.com/acme/environments"},
@@ -229,8 +229,8 @@ func conclude() task {
 		workspaces: []workspace{basicAuth, sshDirectory, sslCA, signingKey, dockerConfig},
 		steps: []use{
 			{
-				program: "record", expose: []string{"url", "environment", "release", "namespace", "run", "status"},
-				workspaces: signing(nil), results: []string{"record"},
+				program: "record", expose: []string{"url", "environment", "release", "namespace", "run", "status", "commit-status", "forge", "run-url"},
+				workspaces: signing(nil), results: []string{"record", "commit-status"},
 			},
 			{
 				program: "promote", expose: []string{"environments", "environments-file", "environments-revision", "run"},
