@@ -1,6 +1,7 @@
 package promotion_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"strings"
@@ -9,6 +10,8 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
@@ -102,6 +105,56 @@ func TestRow47_GatesBelieveSignedRecords(t *testing.T) {
 			`- {name: production, repository: "%s/production.git", namespace: b, promotion: Auto, after: [staging]}`+"\n")
 		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != c.want || r.Err != nil {
 			t.Errorf("%s: got %+v, want %s", name, r, c.want)
+		}
+	}
+}
+
+// TestRow49_ForgeDown: environments that take commits ask no forge, and do not
+// wait for those whose forge is down. The one that is left over is reported, and
+// may be tried again.
+func TestRow49_ForgeDown(t *testing.T) {
+	const file = header + `- {name: staging, repository: "%s/acme/staging.git", namespace: a, promotion: Auto}
+- {name: canary, repository: "%s/acme/canary.git", namespace: b, promotion: Auto, delivery: pull-request}
+- {name: production, repository: "%s/acme/production.git", namespace: c, promotion: Auto, delivery: commit}
+`
+	for name, down := range map[string]func(http.ResponseWriter, *http.Request){
+		"refuses": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
+		"hangs":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
+	} {
+		server := gittest.NewServer(t)
+		repositories := map[string]*gittest.Repository{}
+		for _, env := range []string{"staging", "canary", "production"} {
+			repositories[env] = server.Create("acme/"+env, gittest.Files{"Chart.yaml": list("1.0.0")})
+		}
+		server.Before(func(w http.ResponseWriter, r *http.Request) bool {
+			if !strings.HasPrefix(r.URL.Path, "/api/") {
+				return false
+			}
+			down(w, r)
+			return true
+		})
+		e, known := everywhere(t, server, file)
+		e.PullRequests.Forge = forge.GitHub
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		e.Tell = func(r promotion.Result) {
+			if r.Outcome == promotion.Promoted && ctx.Err() != nil {
+				t.Errorf("%s: %s waited for another one's forge", name, r.Environment)
+			}
+		}
+		results := e.Promote(ctx, known.Auto())
+		for i, want := range []promotion.Outcome{promotion.Promoted, promotion.Failed, promotion.Promoted} {
+			if results[i].Outcome != want {
+				t.Errorf("%s: %s is %s, want %s: %v", name, results[i].Environment, results[i].Outcome, want, results[i].Err)
+			}
+		}
+		for env, version := range map[string]string{"staging": "1.0.1", "canary": "1.0.0", "production": "1.0.1"} {
+			if got := repositories[env].File("main", "Chart.yaml"); got != list(version) {
+				t.Errorf("%s: %s has %s", name, env, got)
+			}
+		}
+		if f := fault.Of(promotion.Err(results)); f.Kind != fault.KindRetryable || f.Reason != "ForgeUnavailable" {
+			t.Errorf("%s: %s: %v", name, f.Reason, f.Err)
 		}
 	}
 }
