@@ -52,6 +52,7 @@ func promoteCommand() *cli.Command {
 			&cli.StringFlag{Name: "chart-repository", Usage: "`URL` of the repository that environments take the chart from"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
 			&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
+			&cli.StringSliceFlag{Name: "insecure", Usage: "`HOST` or host:port of a chart registry that may be spoken to in plain HTTP, as loopback always may; may be given several times"},
 		}, commitFlags()...),
 		Action:       promoteAction,
 		OnUsageError: usageError,
@@ -155,7 +156,7 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 		Author: author(), Committer: author(), Key: key,
 	}
 	if !c.Bool("skip-chart-check") {
-		client, err := registry.New(registry.Access{DockerConfig: registry.FindDockerConfig("", "")})
+		client, err := registry.New(registry.Access{DockerConfig: registry.FindDockerConfig("", ""), Insecure: c.StringSlice("insecure")})
 		if err != nil {
 			return none, err
 		}
