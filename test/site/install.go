@@ -117,16 +117,11 @@ func (s *Site) applyAll(ctx context.Context) error {
 	if err := s.applyTemplate(ctx, "applications.yaml", map[string]string{"APPLICATIONS_NAMESPACE": s.Applications}); err != nil {
 		return err
 	}
-	for _, e := range s.Environments {
-		if err := s.applyTemplate(ctx, "environment.yaml", s.environmentValues(e)); err != nil {
-			return err
-		}
+	if err := s.prepareRuns(ctx, s.Applications); err != nil {
+		return err
 	}
-	for _, namespace := range s.runNamespaces() {
-		if err := s.applySecrets(ctx, namespace); err != nil {
-			return err
-		}
-		if err := s.applyPipelines(ctx, namespace); err != nil {
+	for _, e := range s.Environments {
+		if err := s.applyEnvironment(ctx, e); err != nil {
 			return err
 		}
 	}
@@ -135,7 +130,22 @@ func (s *Site) applyAll(ctx context.Context) error {
 			return err
 		}
 	}
-	return s.awaitListeners(ctx)
+	return s.awaitListeners(ctx, s.runNamespaces())
+}
+
+func (s *Site) applyEnvironment(ctx context.Context, e Environment) error {
+	if err := s.applyTemplate(ctx, "environment.yaml", s.environmentValues(e)); err != nil {
+		return err
+	}
+	return s.prepareRuns(ctx, e.RunNamespace())
+}
+
+// prepareRuns gives a namespace what pipelines need that run there.
+func (s *Site) prepareRuns(ctx context.Context, namespace string) error {
+	if err := s.applySecrets(ctx, namespace); err != nil {
+		return err
+	}
+	return s.applyPipelines(ctx, namespace)
 }
 
 func (s *Site) applySecrets(ctx context.Context, namespace string) error {
@@ -177,8 +187,8 @@ func (s *Site) applyPipelines(ctx context.Context, namespace string) error {
 }
 
 // awaitListeners waits until the event listeners answer.
-func (s *Site) awaitListeners(ctx context.Context) error {
-	for _, namespace := range s.runNamespaces() {
+func (s *Site) awaitListeners(ctx context.Context, namespaces []string) error {
+	for _, namespace := range namespaces {
 		if err := Until(ctx, "the event listener in "+namespace, func(ctx context.Context) (bool, error) {
 			_, err := s.ask(ctx, namespace, "el-lockstep", "live")
 			return err == nil, err
@@ -209,17 +219,22 @@ func (s *Site) WebhookURL(ctx context.Context, namespace string) (string, error)
 
 func (s *Site) connectWebhooks(ctx context.Context) error {
 	for repository, namespace := range s.webhooks() {
-		url, err := s.WebhookURL(ctx, namespace)
-		if err != nil {
-			return err
-		}
-		secret, err := s.SecretValue(ctx, namespace, "lockstep-webhook", "secret")
-		if err != nil {
-			return err
-		}
-		if err := s.Gitea.webhook(ctx, s.Owner, repository, url, secret); err != nil {
+		if err := s.connect(ctx, repository, namespace); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// connect lets a namespace hear of the pushes to a repository.
+func (s *Site) connect(ctx context.Context, repository, namespace string) error {
+	url, err := s.WebhookURL(ctx, namespace)
+	if err != nil {
+		return err
+	}
+	secret, err := s.SecretValue(ctx, namespace, "lockstep-webhook", "secret")
+	if err != nil {
+		return err
+	}
+	return s.Gitea.webhook(ctx, s.Owner, repository, url, secret)
 }

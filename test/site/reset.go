@@ -11,15 +11,17 @@ import (
 
 // Reset takes away what an earlier Install and the work on it left, so that
 // tests start from the same place on every machine: the namespaces, the
-// repositories, and the charts, whose versions never change once published.
-func (s *Site) Reset(ctx context.Context) error {
+// repositories, and the charts, whose versions never change once published. Those
+// of further environments go as well.
+func (s *Site) Reset(ctx context.Context, further ...Environment) error {
 	s.Log("remove what an earlier time left")
-	for _, namespace := range s.namespaces() {
+	namespaces := s.namespaces(further...)
+	for _, namespace := range namespaces {
 		if _, err := s.Kubectl(ctx, "delete", "namespace", namespace, "--ignore-not-found", "--wait=false"); err != nil {
 			return err
 		}
 	}
-	for _, name := range s.repositories() {
+	for _, name := range s.repositories(further...) {
 		if err := s.Gitea.Call(ctx, http.MethodDelete, "/repos/"+s.Owner+"/"+name, nil, nil, http.StatusNotFound); err != nil {
 			return err
 		}
@@ -30,7 +32,7 @@ func (s *Site) Reset(ctx context.Context) error {
 		}
 	}
 	return Until(ctx, "the namespaces to be gone", func(ctx context.Context) (bool, error) {
-		left, err := s.Kubectl(ctx, append([]string{"get", "namespaces", "-o", "name", "--ignore-not-found"}, s.namespaces()...)...)
+		left, err := s.Kubectl(ctx, append([]string{"get", "namespaces", "-o", "name", "--ignore-not-found"}, namespaces...)...)
 		return err == nil && strings.TrimSpace(left) == "", err
 	})
 }

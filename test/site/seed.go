@@ -103,31 +103,63 @@ func (t *team) publishFirst(ctx context.Context, name string) error {
 	return err
 }
 
-// pushEnvironmentsFile says which environments there are: the first follows the
-// applications by itself, the others are promoted to by hand.
+// Entry is what environments.yaml says of an environment by itself: versions are
+// promoted to it by hand, as a commit.
+func (t *team) Entry(e Environment) environment.Environment {
+	return environment.Environment{
+		Name: e.Name, Repository: t.RepositoryURL(e.Repository()), Path: ".", Namespace: e.Namespace,
+		Promotion: environment.Manual, Delivery: environment.ByCommit,
+	}
+}
+
+// Entries are those of the site's environments: the first follows the
+// applications by itself.
+func (t *team) Entries() []environment.Environment {
+	var entries []environment.Environment
+	for _, e := range t.Environments {
+		entries = append(entries, t.Entry(e))
+	}
+	entries[0].Promotion = environment.Auto
+	return entries
+}
+
+// pushEnvironmentsFile says for the first time which environments there are.
 func (t *team) pushEnvironmentsFile(ctx context.Context) error {
 	empty, err := t.isEmpty(ctx, environmentsRepository)
 	if err != nil || !empty {
 		return err
 	}
-	file := environment.Environments{APIVersion: environment.APIVersion, Kind: environment.Kind}
-	for i, e := range t.Environments {
-		env := environment.Environment{
-			Name: e.Name, Repository: t.RepositoryURL(e.Repository()), Path: ".", Namespace: e.Namespace,
-			Promotion: environment.Manual, Delivery: environment.ByCommit,
-		}
-		if i == 0 {
-			env.Promotion = environment.Auto
-		}
-		file.Environments = append(file.Environments, env)
+	return t.pushFirst(ctx, environmentsRepository, func(dir string) error {
+		return writeEnvironments(dir, t.Entries())
+	}, nil)
+}
+
+// Declare says anew which environments there are, with a commit; it must change
+// something.
+func (t *team) Declare(ctx context.Context, entries ...environment.Environment) error {
+	dir, err := os.MkdirTemp("", "lockstep-environments-")
+	if err != nil {
+		return err
 	}
+	defer os.RemoveAll(dir)
+	c, err := t.Clone(ctx, environmentsRepository, dir)
+	if err != nil {
+		return err
+	}
+	if err := writeEnvironments(dir, entries); err != nil {
+		return err
+	}
+	_, err = c.Push(ctx, "feat: the environments are others")
+	return err
+}
+
+func writeEnvironments(dir string, entries []environment.Environment) error {
+	file := environment.Environments{APIVersion: environment.APIVersion, Kind: environment.Kind, Environments: entries}
 	text, err := json.MarshalIndent(file, "", "  ") // which is YAML as well
 	if err != nil {
 		return err
 	}
-	return t.pushFirst(ctx, environmentsRepository, func(dir string) error {
-		return os.WriteFile(filepath.Join(dir, "environments.yaml"), append(text, '\n'), 0o644)
-	}, nil)
+	return os.WriteFile(filepath.Join(dir, "environments.yaml"), append(text, '\n'), 0o644)
 }
 
 // pushExample makes a folder of examples/ the first commit of a repository.

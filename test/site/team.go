@@ -81,18 +81,23 @@ func (t *team) webhooks() map[string]string {
 	return namespaces
 }
 
-// repositories are the names of all, without their owner.
-func (t *team) repositories() []string {
-	return append(slices.Sorted(maps.Keys(t.webhooks())), environmentsRepository)
+// repositories are the names of all, without their owner, with those of further
+// environments.
+func (t *team) repositories(further ...Environment) []string {
+	all := append(slices.Sorted(maps.Keys(t.webhooks())), environmentsRepository)
+	for _, e := range further {
+		all = append(all, e.Repository())
+	}
+	return all
 }
 
 // environmentsRepository holds environments.yaml.
 const environmentsRepository = "environments"
 
-// namespaces are all that the site makes.
-func (t *team) namespaces() []string {
+// namespaces are all that the site makes, with those of further environments.
+func (t *team) namespaces(further ...Environment) []string {
 	all := []string{t.Applications}
-	for _, e := range t.Environments {
+	for _, e := range slices.Concat(t.Environments, further) {
 		all = append(all, e.RunNamespace(), e.Namespace)
 	}
 	return all
