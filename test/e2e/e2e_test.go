@@ -20,6 +20,9 @@ import (
 
 var shared *site.Site
 
+// further are the environments that tests add to those of the site.
+var further = []site.Environment{qa, uat, preproduction, nightly, archive}
+
 func TestMain(m *testing.M) {
 	code, err := setUp(m)
 	if err != nil {
@@ -39,7 +42,7 @@ func setUp(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.Reset(ctx); err != nil {
+	if err := s.Reset(ctx, further...); err != nil {
 		return 0, err
 	}
 	if err := s.Install(ctx); err != nil {
@@ -120,9 +123,10 @@ func servedToken(t *testing.T, ctx context.Context, token string) {
 	}
 }
 
-func environmentNote(t *testing.T, ctx context.Context, commit string) string {
+// environmentNote is the deployment record of an environment's commit.
+func environmentNote(t *testing.T, ctx context.Context, e site.Environment, commit string) string {
 	t.Helper()
-	c := clone(t, ctx, shared.Staging().Repository())
+	c := clone(t, ctx, e.Repository())
 	if _, err := c.Git(ctx, "fetch", "-q", "origin", "refs/notes/lockstep:refs/notes/lockstep"); err != nil {
 		t.Fatal(err)
 	}
@@ -136,7 +140,7 @@ func environmentNote(t *testing.T, ctx context.Context, commit string) string {
 // settle waits until no run of the environment is under way.
 func settle(t *testing.T, ctx context.Context) {
 	t.Helper()
-	tip := environmentTip(t, ctx)
+	tip := environmentTip(t, ctx, shared.Staging())
 	if _, err := shared.RunOf(ctx, shared.Staging().RunNamespace(), tip); err != nil {
 		t.Fatal(err)
 	}
@@ -145,9 +149,9 @@ func settle(t *testing.T, ctx context.Context) {
 	}
 }
 
-func environmentTip(t *testing.T, ctx context.Context) string {
+func environmentTip(t *testing.T, ctx context.Context, e site.Environment) string {
 	t.Helper()
-	tip, err := clone(t, ctx, shared.Staging().Repository()).Git(ctx, "rev-parse", "HEAD")
+	tip, err := clone(t, ctx, e.Repository()).Git(ctx, "rev-parse", "HEAD")
 	if err != nil {
 		t.Fatal(err)
 	}

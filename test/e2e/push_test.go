@@ -69,7 +69,7 @@ func TestPushIsServedInStaging(t *testing.T) {
 	if err != nil || !strings.Contains(tag, commit) {
 		t.Errorf("tag v%s is not on %s: %q %v", build.Result("version"), commit, tag, err)
 	}
-	note := environmentNote(t, ctx, promoted)
+	note := environmentNote(t, ctx, shared.Staging(), promoted)
 	if !strings.Contains(note, `"state":"verified"`) {
 		t.Errorf("deployment record of run %s: %q", deploy.Name, note)
 	}
@@ -92,7 +92,7 @@ func TestTwoPushesAtOnce(t *testing.T) {
 func TestFailingTestReleasesNothing(t *testing.T) {
 	ctx := deadline(t)
 	c := clone(t, ctx, "user-service")
-	before := environmentTip(t, ctx)
+	before := environmentTip(t, ctx, shared.Staging())
 	tags, err := c.Git(ctx, "ls-remote", "--tags", "origin")
 	if err != nil {
 		t.Fatal(err)
@@ -121,7 +121,7 @@ func TestFailingTestReleasesNothing(t *testing.T) {
 	if after, err := c.Git(ctx, "ls-remote", "--tags", "origin"); err != nil || after != tags {
 		t.Errorf("tags changed: %q → %q, %v", tags, after, err)
 	}
-	if after := environmentTip(t, ctx); after != before {
+	if after := environmentTip(t, ctx, shared.Staging()); after != before {
 		t.Errorf("the environment moved from %s to %s", before, after)
 	}
 }

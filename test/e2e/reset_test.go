@@ -30,7 +30,7 @@ func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	if !strings.Contains(logs, "ImagePullBackOff") && !strings.Contains(logs, "ErrImagePull") {
 		t.Errorf("the cause is not shown:\n%s", logs)
 	}
-	if note := environmentNote(t, ctx, commit); !strings.Contains(note, `"state":"failed"`) {
+	if note := environmentNote(t, ctx, shared.Staging(), commit); !strings.Contains(note, `"state":"failed"`) {
 		t.Errorf("deployment record %q, want state failed", note)
 	}
 

@@ -26,10 +26,7 @@ spec:
 // TestNoSpaceLeft runs the runner and the local servers on a disk that is full.
 // It is here because only root may make such a disk.
 func TestNoSpaceLeft(t *testing.T) {
-	lockstep := filepath.Join(t.TempDir(), "lockstep")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", lockstep, "../../cmd/lockstep").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	lockstep := program(t)
 	dir := t.TempDir()
 	if err := syscall.Mount("lockstep-test", dir, "tmpfs", 0, "size=2m"); err != nil {
 		t.Fatal(err)

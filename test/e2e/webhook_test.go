@@ -127,7 +127,7 @@ func TestRow14_ForgedWebhookIsRefused(t *testing.T) {
 	ctx := deadline(t)
 	settle(t, ctx)
 	before := runCount(t, ctx)
-	tip := environmentTip(t, ctx)
+	tip := environmentTip(t, ctx, shared.Staging())
 	forged := pushBody(t, ctx, shared.Staging().Repository(), "refs/heads/main", strings.Repeat("c", 40), tip)
 	deliver(t, ctx, shared.Staging().RunNamespace(), "not the secret", forged)
 	secret, err := shared.SecretValue(ctx, shared.Staging().RunNamespace(), "lockstep-webhook", "secret")
