@@ -67,11 +67,20 @@ func (d draft) finder() (func(name string) (k known, version string, err error),
 		return d.findInFile, nil
 	}
 	dependencies, err := d.dependencies()
+	times := map[string]int{}
+	for _, dependency := range dependencies {
+		times[dependency.Name]++
+	}
 	return func(name string) (known, string, error) {
 		for _, dependency := range dependencies {
-			if dependency.EffectiveName() == name {
-				return known{name: name, chart: dependency.Name, repository: dependency.Repository}, dependency.Version, nil
+			if dependency.EffectiveName() != name {
+				continue
 			}
+			k := known{name: name, chart: dependency.Name, repository: dependency.Repository, called: dependency.Name, selector: edit.Selector{Name: dependency.Name}}
+			if times[dependency.Name] > 1 {
+				k.called, k.selector = name, edit.Selector{Alias: name}
+			}
+			return k, dependency.Version, nil
 		}
 		return known{}, "", errAbsent
 	}, err
@@ -90,6 +99,7 @@ func (d draft) findInFile(name string) (known, string, error) {
 		return known{}, "", err
 	}
 	k, err := d.know(p)
+	k.called, k.selector = name, edit.Selector{Name: name}
 	return k, i.From, err
 }
 

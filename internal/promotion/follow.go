@@ -138,11 +138,11 @@ func (f *following) run(ctx context.Context, applications []string) []Result {
 	return f.results
 }
 
-// stillWaits reports whether this very version was asked for before, by either
-// name of the application, and held back a moment ago.
-func (f *following) stillWaits(k known, version string) bool {
+// underWay reports whether this very version was asked for before, by either
+// name of the application, and a moment ago held back or proposed.
+func (f *following) underWay(k known, version string) bool {
 	return slices.ContainsFunc(f.heard, func(r Result) bool {
-		return r.Environment == f.env.Name && r.Outcome == Waiting && r.Version == version && k.goesBy(r.Application)
+		return r.Environment == f.env.Name && (r.Outcome == Waiting || r.Outcome == Opened) && r.Version == version && k.goesBy(r.Application)
 	})
 }
 
@@ -161,14 +161,15 @@ func (f *following) consider(ctx context.Context, find func(string) (known, stri
 		f.results = append(f.results, p.result(f.env.Name).failed(err))
 	case err != nil:
 		slog.WarnContext(ctx, "an application is left as it is", "environment", f.env.Name, "application", name, "error", err)
-	case version != p.Version && !f.stillWaits(k, p.Version):
-		f.ask(ctx, p)
+	case version != p.Version && !f.underWay(k, p.Version):
+		f.ask(ctx, p, k)
 	}
 }
 
-// ask asks the gates for one application.
-func (f *following) ask(ctx context.Context, p Promotion) {
+// ask asks the gates for one application, by the name that records have.
+func (f *following) ask(ctx context.Context, p Promotion, k known) {
 	decision, err := f.decide(ctx, f.env, f.draft.target, p)
+	p.Application, p.Chart = k.called, k.selector
 	switch {
 	case err != nil:
 		f.results = append(f.results, p.result(f.env.Name).failed(err))

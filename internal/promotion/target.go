@@ -84,6 +84,12 @@ type known struct {
 	chart string // other name that people know it by
 	// repository is where its chart is published; "" where the branch does not say.
 	repository string
+	// called and selector are how a promotion calls it, where they are looked for:
+	// by its chart, as whoever promotes a version of it does, so that both wait at
+	// one place, have one pull request and one history; by its name where the chart
+	// is there twice.
+	called   string
+	selector edit.Selector
 }
 
 func (k known) goesBy(name string) bool { return name == k.name || name == k.chart }
