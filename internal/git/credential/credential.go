@@ -92,7 +92,7 @@ func parseStore(b []byte) []entry {
 	var entries []entry
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	for lines.Scan() {
-		u, err := url.Parse(strings.TrimSpace(lines.Text()))
+		u, err := parseLine(strings.TrimSpace(lines.Text()))
 		if err != nil || u.User == nil || u.Host == "" {
 			continue
 		}
@@ -106,6 +106,26 @@ func parseStore(b []byte) []entry {
 		})
 	}
 	return entries
+}
+
+// parseLine is url.Parse for lines that git wrote: it encodes the colon in front
+// of a port as well, as %3a, and url.Parse refuses that.
+func parseLine(line string) (*url.URL, error) {
+	start := strings.Index(line, "://") + len("://")
+	end := len(line)
+	if i := strings.IndexByte(line[start:], '/'); i >= 0 {
+		end = start + i
+	}
+	start += strings.LastIndexByte(line[start:end], '@') + 1
+	host, err := url.PathUnescape(line[start:end])
+	if err != nil {
+		return nil, err
+	}
+	u, err := url.Parse(line[:start] + host + line[end:])
+	if err == nil && u.Host != host {
+		return nil, errors.New("what stands behind the @ is no host")
+	}
+	return u, err
 }
 
 // hostPort is the host in lower case with its port, without a default port.

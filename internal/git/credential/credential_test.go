@@ -23,7 +23,8 @@ func folder(t *testing.T, files map[string]string) *Folder {
 }
 
 func TestLookup(t *testing.T) {
-	const store = "https://one:p%40ss%2Fword@git.example.com\nnonsense\nhttps://two:second@git.example.com/acme/app.git\nhttps://port:p@git.example.com:8443\nhttp://plain:p@git.example.com"
+	const store = "https://one:p%40ss%2Fword@git.example.com\nnonsense\nhttps://two:second@git.example.com/acme/app.git\nhttps://port:p@git.example.com:8443\nhttp://plain:p@git.example.com\n" +
+		"http://git:p%40%3aw@git.example.com%3a3000\nhttp://six:p@%5b%3a%3a1%5d%3a3000/x%20y\nhttps://trap:p@evil.example.com%2fx"
 	usePath := "[credential \"https://git.example.com/acme/app\"]\n\tuseHttpPath = true\n"
 	for _, test := range []struct {
 		name, config, url, user, password string
@@ -33,6 +34,9 @@ func TestLookup(t *testing.T) {
 		{"case", "", "https://GIT.example.com/x.git", "one", "p@ss/word"},
 		{"another port", "", "https://git.example.com:8443/x.git", "port", "p"},
 		{"another scheme", "", "http://git.example.com/x.git", "plain", "p"},
+		{"a port as git writes it", "", "http://git.example.com:3000/x.git", "git", "p@:w"},
+		{"an address as git writes it", "", "http://[::1]:3000/x.git", "six", "p"},
+		{"a slash in the host", "", "https://evil.example.com/x.git", "", ""},
 		{"another host", "", "https://example.com/x.git", "", ""},
 		{"a suffix is another host", "", "https://git.example.com.evil.example/x.git", "", ""},
 		{"a path says nothing by itself", "", "https://git.example.com/acme/app.git", "one", "p@ss/word"},
