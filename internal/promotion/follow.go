@@ -170,6 +170,7 @@ func (f *following) consider(ctx context.Context, find func(string) (known, stri
 func (f *following) ask(ctx context.Context, p Promotion, k known) {
 	decision, err := f.decide(ctx, f.env, f.draft.target, p)
 	p.Application, p.Chart = k.called, k.selector
+	p.follows = true
 	switch {
 	case err != nil:
 		f.results = append(f.results, p.result(f.env.Name).failed(err))

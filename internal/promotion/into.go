@@ -26,6 +26,8 @@ type Promotion struct {
 	Remove bool
 	// from is what an Exact one that waited shall replace; "": what stands there.
 	from string
+	// follows: nobody asked for it, but an environment has verified it.
+	follows bool
 
 	Changelog  string // subjects of the application's commits, one a line
 	Source     string // repository@commit that the version was built from, or ""

@@ -132,7 +132,7 @@ func (w *proposer) attempt(ctx context.Context) (Proposed, error) {
 	if err := w.build(ctx, applied, old); err != nil {
 		return Proposed{}, err
 	}
-	return w.propose(ctx, applied)
+	return w.propose(ctx)
 }
 
 // giveUp closes the request that would bring what is to be removed, where the base
@@ -216,30 +216,41 @@ func (w *proposer) build(ctx context.Context, applied Applied, old git.Hash) err
 		return err
 	}
 	if old != git.Zero && w.same(old, commit) {
-		w.built = old
+		w.built = old // with its words and, on the forge, its approvals
 		return nil
 	}
 	w.built = commit
 	return w.target.Remote.Push(ctx, w.repository, git.Update{Ref: w.branch(), Old: old, New: commit, Rebuild: true})
 }
 
-// same reports whether two commits differ in nothing but the time.
+// same reports whether two commits differ in nothing but the time or, where
+// nobody but another environment asks for the version, in what they say below
+// the subject: each deployment there asks again, in the name of another run.
 func (w *proposer) same(a, b git.Hash) bool {
 	one, errOne := w.repository.Info(a)
 	two, errTwo := w.repository.Info(b)
-	if errOne != nil || errTwo != nil || len(one.Parents) != 1 || one.Parents[0] != two.Parents[0] || one.Message != two.Message {
+	if errOne != nil || errTwo != nil || len(one.Parents) != 1 || one.Parents[0] != two.Parents[0] {
+		return false
+	}
+	if one.Message != two.Message && (!w.follows || subjectOf(one.Message) != subjectOf(two.Message)) {
 		return false
 	}
 	changed, err := w.repository.ChangedPaths(a, b)
 	return err == nil && len(changed) == 0
 }
 
-func (w *proposer) propose(ctx context.Context, applied Applied) (Proposed, error) {
-	message, err := w.message(w.target).Compose([]Applied{applied})
+func subjectOf(message string) string {
+	subject, _, _ := strings.Cut(message, "\n")
+	return subject
+}
+
+// propose opens a request that says what the branch's commit says.
+func (w *proposer) propose(ctx context.Context) (Proposed, error) {
+	commit, err := w.repository.Info(w.built)
 	if err != nil {
 		return Proposed{}, err
 	}
-	title, body, _ := strings.Cut(message, "\n")
+	title, body, _ := strings.Cut(commit.Message, "\n")
 	w.proposed, err = w.forge.Propose(ctx, forge.Proposal{
 		Title: title, Body: strings.TrimSpace(body), Branch: BranchFor(w.target.Environment, w.Application), Base: w.into(), Labels: w.labels,
 	})

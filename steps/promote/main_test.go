@@ -51,4 +51,8 @@ func record(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 // TestPullRequests gives its sessions a real Gitea.
-func TestPullRequests(t *testing.T) { testscript.Run(t, giteatest.Sessions(t, "testdata/gitea")) }
+func TestPullRequests(t *testing.T) {
+	params := giteatest.Sessions(t, "testdata/gitea")
+	params.Cmds["record"] = record
+	testscript.Run(t, params)
+}
