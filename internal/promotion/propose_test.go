@@ -126,7 +126,7 @@ func TestPropose(t *testing.T) {
 	t.Run("one request for newer versions", func(t *testing.T) { oneRequest(t, newProposing(t, server, "one")) })
 	t.Run("merged when ready", func(t *testing.T) { autoMerge(t, newProposing(t, server, "two")) })
 	t.Run("base moved", func(t *testing.T) { baseMoved(t, newProposing(t, server, "three")) })
-	t.Run("removed", func(t *testing.T) { removal(t, newProposing(t, server, "five")) })
+	t.Run("removed", func(t *testing.T) { removal(t, newProposing(t, server, "removed")) })
 	t.Run("closed by a person", func(t *testing.T) { closedByPerson(t, newProposing(t, server, "four")) })
 	t.Run("merged by a person", func(t *testing.T) { mergedByPerson(t, newProposing(t, server, "five")) })
 	t.Run("changed by a person", func(t *testing.T) { changedByPerson(t, newProposing(t, server, "six")) })
