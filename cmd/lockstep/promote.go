@@ -40,14 +40,10 @@ func promoteCommand() *cli.Command {
 			&cli.StringSliceFlag{Name: "app", Aliases: []string{"a", "application"}, Usage: "`NAME` of the application, in the place of the argument; with --from, may be given several times"},
 			&cli.StringFlag{Name: "version", Aliases: []string{"v"}, Usage: "`VERSION` to promote; without it, that of --version-file, or $VERSION"},
 			&cli.StringFlag{Name: "version-file", Usage: "`FILE` that holds the version"},
-			&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"},
-			&cli.BoolFlag{Name: "all-auto", Usage: "every environment whose promotion is Auto"},
-			&cli.BoolFlag{Name: "all", Usage: "every environment but those whose promotion is Never"},
 			&cli.StringFlag{Name: "from", Usage: "`ENVIRONMENT` whose verified versions are promoted"},
 			&cli.StringSliceFlag{Name: "to", Usage: "`NAME` of an environment that they are promoted to; may be given several times"},
 			&cli.BoolFlag{Name: "waiting", Usage: "promote what waits and may go now"},
 			&cli.BoolFlag{Name: "allow-downgrade", Usage: "with --from: set a version also where the environment has a higher one"},
-			&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
 			&cli.BoolFlag{Name: "add-missing", Usage: "add the application's chart to environments that do not have it, from --chart-repository"},
 			&cli.StringFlag{Name: "chart-repository", Usage: "`URL` of the repository that environments take the chart from"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
@@ -59,9 +55,13 @@ func promoteCommand() *cli.Command {
 	}
 }
 
-// commitFlags say how commits are made, whatever they are about.
+// commitFlags say where commits go and how they are made, whatever they are about.
 func commitFlags() []cli.Flag {
 	return []cli.Flag{
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"},
+		&cli.BoolFlag{Name: "all-auto", Usage: "every environment whose promotion is Auto"},
+		&cli.BoolFlag{Name: "all", Usage: "every environment but those whose promotion is Never"},
+		&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
 		&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 		&cli.StringFlag{Name: "signing-key", EnvVars: []string{"LOCKSTEP_SIGNING_KEY"}, Usage: "`FILE` with the SSH or OpenPGP private key that signs the commits"},
@@ -195,17 +195,8 @@ func promoteVersion(ctx context.Context, c *cli.Context, everywhere promotion.Ev
 	return everywhere.Promote(ctx, chosen), nil
 }
 
-// chartOf chooses the chart: by the application's name, or by its alias. To add
-// it takes both, and where it comes from.
 func chartOf(c *cli.Context, application string) (edit.Selector, error) {
-	chart := edit.Selector{Name: application, Alias: c.String("alias"), Repository: c.String("chart-repository")}
-	switch {
-	case c.Bool("add-missing") && chart.Repository == "":
-		return chart, fault.Usage("InvalidArguments", errors.New("--add-missing needs --chart-repository"), "Example: --chart-repository oci://registry.example.com/charts")
-	case !c.Bool("add-missing") && chart.Alias != "":
-		chart.Name = ""
-	}
-	return chart, nil
+	return promotion.ChartOf(application, edit.Selector{Alias: c.String("alias"), Repository: c.String("chart-repository")}, c.Bool("add-missing"))
 }
 
 func promoteFrom(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere) ([]promotion.Result, error) {

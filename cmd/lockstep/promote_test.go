@@ -1,29 +1,19 @@
 package main
 
 import (
-	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
+	"github.com/lockstep-cd/lockstep/internal/registry/registrytest"
 )
 
 // TestPromote runs sessions against a Git host and a repository of charts
 // ($CHARTS), which serves the folder charts.
 func TestPromote(t *testing.T) {
-	params := gittest.Sessions(t, "testdata/promote")
-	hosts := params.Setup
-	params.Setup = func(env *testscript.Env) error {
-		charts := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(env.WorkDir, "charts"))))
-		env.Defer(charts.Close)
-		env.Setenv("CHARTS", charts.URL)
-		return hosts(env)
-	}
-	testscript.Run(t, params)
+	testscript.Run(t, registrytest.WithCharts(gittest.Sessions(t, "testdata/promote")))
 }
 
 // TestPullRequests runs sessions against a real Gitea.

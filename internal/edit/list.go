@@ -67,10 +67,13 @@ func addItem(file []byte, fields ...field) ([]byte, error) {
 		return nil, err
 	}
 	out, err := withItem(openList(before), fields)
+	if err == nil {
+		err = sameButList(before, out, func(old, now []yaml.Node) (kept, left []yaml.Node) { return old, now[:max(len(now)-1, 0)] })
+	}
 	if err != nil {
 		return nil, err
 	}
-	return out, sameButList(before, out, 1, -1)
+	return out, nil
 }
 
 // openList takes the brackets of an empty list away, so that lines can follow.
@@ -161,7 +164,12 @@ func removeItem(file []byte, index int) ([]byte, error) {
 		return nil, notEditable(dependencies[index].node.Errorf("the entry has the anchor &%s, and an alias refers to it", name), byHandList)
 	}
 	out := slices.Concat(file[:lines.Start], file[lines.End:])
-	return out, sameButList(t, out, -1, index)
+	if err := sameButList(t, out, func(old, now []yaml.Node) (kept, left []yaml.Node) {
+		return slices.Delete(slices.Clone(old), index, index+1), now
+	}); err != nil {
+		return nil, err
+	}
+	return out, nil
 }
 
 // needed is an anchor inside a node that some alias of the text goes by; "" where
@@ -185,9 +193,9 @@ func needed(t *yaml.Text, n yaml.Node) string {
 	return found
 }
 
-// sameButList reads the result again: it has so many entries more, behind those
-// that were there, or the one at index less, and nothing else differs.
-func sameButList(before *yaml.Text, out []byte, more, index int) error {
+// sameButList reads the result again: what kept gives of the list before and after
+// is the same, and so is all else.
+func sameButList(before *yaml.Text, out []byte, kept func(old, now []yaml.Node) (o, n []yaml.Node)) error {
 	refused := func(why string) error {
 		return fault.Refused(NotEditable, yaml.Node{}.Errorf("cannot change the list of dependencies here: %s", why), byHandList)
 	}
@@ -195,45 +203,29 @@ func sameButList(before *yaml.Text, out []byte, more, index int) error {
 	if err != nil {
 		return refused(fmt.Sprintf("the file would no longer parse (%v)", err))
 	}
-	var old []yaml.Node
-	if len(before.Documents()) > 0 {
-		old = before.Documents()[0].Get("dependencies").Items()
+	var root yaml.Node // nothing, of an empty file
+	var rest []yaml.Node
+	if documents := before.Documents(); len(documents) > 0 {
+		root, rest = documents[0], documents[1:]
+	}
+	if len(after.Documents()) != 1+len(rest) {
+		return refused("the file would have other documents")
+	}
+	now := after.Documents()[0]
+	if len(now.Get(listKey).Items()) == 0 && len(root.Get(listKey).Items()) == 0 {
+		return refused("it would have no entry")
 	}
 	c := comparison{}
-	for i, document := range after.Documents() {
-		if i > 0 {
-			if i >= len(before.Documents()) || !c.same(before.Documents()[i], document) {
-				return refused("another document would read differently")
-			}
-			continue
-		}
-		now := document.Get("dependencies").Items()
-		if len(now) != len(old)+more {
-			return refused("it would not have one entry more or less")
-		}
-		kept, left := old, now
-		if index >= 0 {
-			kept = slices.Delete(slices.Clone(old), index, index+1)
-		} else {
-			left = now[:len(old)]
-		}
-		if !c.sameItems(kept, left) || !sameRest(&c, before, document) {
-			return refused(fmt.Sprintf("line %d would read differently", c.line))
-		}
-	}
-	if len(after.Documents()) < len(before.Documents()) || len(after.Documents()) == 0 {
-		return refused("the file would have other documents")
+	o, n := kept(root.Get(listKey).Items(), now.Get(listKey).Items())
+	if !c.sameItems(o, n) || !c.samePairs(beside(root), beside(now)) || !c.sameItems(rest, after.Documents()[1:]) {
+		return refused(fmt.Sprintf("line %d would read differently", c.line))
 	}
 	return nil
 }
 
-// sameRest compares what stands beside the list.
-func sameRest(c *comparison, before *yaml.Text, after yaml.Node) bool {
-	rest := func(n yaml.Node) []yaml.Pair {
-		return slices.DeleteFunc(slices.Clone(n.Pairs()), func(p yaml.Pair) bool { return p.Key.Text() == "dependencies" })
-	}
-	if len(before.Documents()) == 0 {
-		return len(rest(after)) == 0
-	}
-	return c.samePairs(rest(before.Documents()[0]), rest(after))
+const listKey = "dependencies"
+
+// beside is what a document has but the list.
+func beside(document yaml.Node) []yaml.Pair {
+	return slices.DeleteFunc(document.Pairs(), func(p yaml.Pair) bool { return p.Key.Text() == listKey })
 }

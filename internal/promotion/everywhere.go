@@ -109,7 +109,7 @@ func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Tar
 	if e.Exact && r.Err == nil {
 		// Whoever asks for a version by name does not want the one that was asked for before.
 		if err := e.withdraw(ctx, t); err != nil {
-			slog.WarnContext(ctx, "what waited for this environment before stays", "ref", e.waitingRef(t), "error", err)
+			slog.WarnContext(ctx, "what waited for this environment before stays", "environment", env.Name, "application", e.Application, "error", err)
 		}
 	}
 	return r
@@ -126,15 +126,7 @@ func (e *Everywhere) remove(ctx context.Context, env environment.Environment, t 
 	if e.DryRun {
 		return e.preview(ctx, t, r)
 	}
-	d, err := t.fetch(ctx)
-	if err != nil {
-		return r.failed(err)
-	}
-	k, err := d.know(e.Promotion)
-	if err == nil {
-		err = e.withdrawAll(ctx, t, k)
-	}
-	if err != nil {
+	if err := e.withdraw(ctx, t); err != nil {
 		return r.failed(err)
 	}
 	return e.deliver(ctx, env, t, e.Promotion)

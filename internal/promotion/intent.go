@@ -21,6 +21,8 @@ const (
 	Removal    Kind = "removal"    // a chart's dependency is taken out
 )
 
+var kinds = []Kind{Dependency, Entry, Value, Removal}
+
 // Intent is the wish to have To where From stood. Its JSON form, one object a
 // line, is what bump-version leaves for commit.
 type Intent struct {

@@ -2,10 +2,12 @@ package promotion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/registry"
 	"github.com/lockstep-cd/lockstep/internal/signature"
@@ -49,6 +51,19 @@ type Promotion struct {
 // application.
 func (p Promotion) Into(ctx context.Context, t Target) (Landed, error) {
 	return (&writer{Promotion: p, target: t, repository: git.NewMemory()}).run(ctx)
+}
+
+// ChartOf chooses an application's chart: by name, which is the application's
+// where none is given, or by its alias alone. To add it takes both, and where it
+// comes from; that it is missing is a Usage fault.
+func ChartOf(application string, chart edit.Selector, add bool) (edit.Selector, error) {
+	if add && chart.Repository == "" {
+		return chart, fault.Usage("ChartRepositoryMissing", errors.New("--add-missing needs --chart-repository"), "It is where the environment takes the chart from. Example: oci://registry.example.com/charts")
+	}
+	if chart.Name == "" && (chart.Alias == "" || add) {
+		chart.Name = application
+	}
+	return chart, nil
 }
 
 func (p Promotion) message(t Target) Message {

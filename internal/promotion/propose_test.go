@@ -5,140 +5,44 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
-	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
-	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 	"github.com/lockstep-cd/lockstep/internal/registry"
 )
 
-// request is a pull request as Gitea has it.
-type request struct {
-	Number int    `json:"number"`
-	Title  string `json:"title"`
-	Body   string `json:"body"`
-	State  string `json:"state"`
-	Merged bool   `json:"merged"`
-	Labels []struct {
-		Name string `json:"name"`
-	} `json:"labels"`
-}
-
-// proposing is an environment's repository on a real Gitea.
-type proposing struct {
-	*giteatest.Server
-	t      *testing.T
-	name   string
-	target promotion.Target
-}
-
-func newProposing(t *testing.T, server *giteatest.Server, name string) proposing {
-	t.Helper()
-	remote, err := git.NewRemote(server.Repository(name, gittest.Files{"Chart.yaml": list("1.0.0")}), git.Access{CredentialsPath: server.Credentials()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return proposing{server, t, name, promotion.Target{Environment: "staging", Remote: remote, Path: "."}}
-}
-
-func webAt(version string) promotion.Promotion {
-	return promotion.Promotion{
-		Application: "web", Chart: edit.Selector{Name: "web"}, Version: version, Changelog: "fix: a [skip ci] thing\nfeat: more",
-		Author: git.Signature{Name: "Tester", Email: "tester@example.com"},
-	}
-}
-
-func (p proposing) propose(version string, how promotion.PullRequests) (promotion.Proposed, error) {
-	return webAt(version).Propose(p.t.Context(), p.target, how)
-}
-
-// meanwhile does something a moment after a program began to wait.
-func (p proposing) meanwhile(do func()) (wait func()) {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		time.Sleep(time.Second)
-		do()
-	}()
-	return func() { <-done }
-}
-
-// proxied is the same repository behind a host that may do something else first:
-// before reports whether it has answered.
-func (p proposing) proxied(before func(w http.ResponseWriter, r *http.Request) bool) proposing {
-	p.t.Helper()
-	gitea, err := url.Parse(p.Server.URL)
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	proxy := httputil.NewSingleHostReverseProxy(gitea)
-	host := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !before(w, r) {
-			proxy.ServeHTTP(w, r)
-		}
-	}))
-	p.t.Cleanup(host.Close)
-	dir := p.t.TempDir()
-	entry := strings.Replace(host.URL, "://", "://"+giteatest.User+":"+giteatest.Password+"@", 1)
-	if err := os.WriteFile(filepath.Join(dir, ".git-credentials"), []byte(entry+"\n"), 0o600); err != nil {
-		p.t.Fatal(err)
-	}
-	p.target.Remote, err = git.NewRemote(host.URL+"/"+giteatest.User+"/"+p.name+".git", git.Access{CredentialsPath: dir})
-	if err != nil {
-		p.t.Fatal(err)
-	}
-	return p
-}
-
-func (p proposing) path(rest string) string {
-	return "repos/" + giteatest.User + "/" + p.name + "/" + rest
-}
-
-func (p proposing) requests() []request {
-	var all []request
-	p.API(http.MethodGet, p.path("pulls?state=all"), nil, &all)
-	return all
-}
-
-func (p proposing) mustPropose(version string, how promotion.PullRequests, want promotion.Outcome) promotion.Proposed {
-	p.t.Helper()
-	done, err := p.propose(version, how)
-	if err != nil || done.Outcome != want {
-		p.t.Fatalf("%s: %s %v, want %s", version, done.Outcome, err, want)
-	}
-	return done
-}
-
 // TestPropose works against one Gitea: its start is what takes long.
 func TestPropose(t *testing.T) {
 	server := giteatest.Start(t)
-	t.Run("one request for newer versions", func(t *testing.T) { oneRequest(t, newProposing(t, server, "one")) })
-	t.Run("merged when ready", func(t *testing.T) { autoMerge(t, newProposing(t, server, "two")) })
-	t.Run("base moved", func(t *testing.T) { baseMoved(t, newProposing(t, server, "three")) })
-	t.Run("removed", func(t *testing.T) { removal(t, newProposing(t, server, "removed")) })
-	t.Run("closed by a person", func(t *testing.T) { closedByPerson(t, newProposing(t, server, "four")) })
-	t.Run("merged by a person", func(t *testing.T) { mergedByPerson(t, newProposing(t, server, "five")) })
-	t.Run("changed by a person", func(t *testing.T) { changedByPerson(t, newProposing(t, server, "six")) })
-	t.Run("overtaken while it waits", func(t *testing.T) { overtakenWaiting(t, newProposing(t, server, "seven")) })
-	t.Run("moved while it waits", func(t *testing.T) { movedWaiting(t, newProposing(t, server, "thirteen")) })
-	t.Run("there while it waits", func(t *testing.T) { thereWaiting(t, newProposing(t, server, "fourteen")) })
-	t.Run("by name, and outrun", func(t *testing.T) { byNameOutrun(t, newProposing(t, server, "fifteen")) })
-	t.Run("asked for by name", func(t *testing.T) { askedForByName(t, newProposing(t, server, "eight")) })
-	t.Run("row 1: another program at the branch", func(t *testing.T) { anotherAtBranch(t, newProposing(t, server, "nine")) })
-	t.Run("row 8: down for a moment", func(t *testing.T) { downForAMoment(t, newProposing(t, server, "ten")) })
-	t.Run("row 29: not published", func(t *testing.T) { notPublished(t, newProposing(t, server, "eleven")) })
-	t.Run("long names", func(t *testing.T) { longNames(t, newProposing(t, server, "twelve")) })
+	stories := []struct {
+		name string
+		tell func(*testing.T, proposing)
+	}{
+		{"one request for newer versions", oneRequest},
+		{"merged when ready", autoMerge},
+		{"base moved", baseMoved},
+		{"removed", removal},
+		{"closed by a person", closedByPerson},
+		{"merged by a person", mergedByPerson},
+		{"changed by a person", changedByPerson},
+		{"overtaken while it waits", overtakenWaiting},
+		{"moved while it waits", movedWaiting},
+		{"there while it waits", thereWaiting},
+		{"by name, and outrun", byNameOutrun},
+		{"asked for by name", askedForByName},
+		{"row 1: another program at the branch", anotherAtBranch},
+		{"row 8: down for a moment", downForAMoment},
+		{"row 29: not published", notPublished},
+		{"long names", longNames},
+	}
+	for i, story := range stories {
+		t.Run(story.name, func(t *testing.T) { story.tell(t, newProposing(t, server, fmt.Sprint("environment-", i))) })
+	}
 }
 
 func oneRequest(t *testing.T, p proposing) {
@@ -200,10 +104,8 @@ func baseMoved(t *testing.T, p proposing) {
 // removal: a request that takes the application away is not turned into one of a
 // version, and one that would bring it is closed by the wish to have it away.
 func removal(t *testing.T, p proposing) {
-	remove := promotion.Promotion{
-		Application: "web", Chart: edit.Selector{Name: "web"}, Remove: true,
-		Author: git.Signature{Name: "Tester", Email: "tester@example.com"},
-	}
+	remove := webAt("")
+	remove.Remove = true
 	done, err := remove.Propose(t.Context(), p.target, promotion.PullRequests{})
 	if err != nil || done.Outcome != promotion.Opened {
 		t.Fatalf("got %+v, %v", done, err)
@@ -227,122 +129,6 @@ func removal(t *testing.T, p proposing) {
 		if open := r.State == "open"; open != (r.Title == "chore: remove web") {
 			t.Errorf("%s is %s", r.Title, r.State)
 		}
-	}
-}
-
-func closedByPerson(t *testing.T, p proposing) {
-	number := p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Opened).Request.Number
-	_, err := p.propose("1.0.1", promotion.PullRequests{Wait: time.Second})
-	if f := fault.Of(err); f.Reason != "PullRequestNotMerged" || f.Kind != fault.KindRetryable {
-		t.Errorf("nobody merges it: %v", err)
-	}
-	wait := p.meanwhile(func() {
-		p.API(http.MethodPatch, p.path(fmt.Sprintf("pulls/%d", number)), map[string]string{"state": "closed"}, nil)
-	})
-	_, err = p.propose("1.0.1", promotion.PullRequests{Wait: time.Minute})
-	wait()
-	if f := fault.Of(err); f.Reason != "PullRequestClosed" || f.Kind != fault.KindRefused {
-		t.Errorf("closed: %v", err)
-	}
-	if newer := p.mustPropose("1.0.2", promotion.PullRequests{}, promotion.Opened); newer.Request.Number == number {
-		t.Errorf("a newer version took the closed request: %+v", newer)
-	}
-	p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Superseded)
-}
-
-func mergedByPerson(t *testing.T, p proposing) {
-	number := p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Opened).Request.Number
-	wait := p.meanwhile(func() {
-		p.API(http.MethodPost, p.path(fmt.Sprintf("pulls/%d/merge", number)), map[string]string{"Do": "merge"}, nil)
-	})
-	done := p.mustPropose("1.0.1", promotion.PullRequests{Wait: time.Minute}, promotion.Promoted)
-	wait()
-	if tip, err := p.target.Remote.Tip(t.Context(), "main"); err != nil || tip.Hash != done.Commit || done.Request.Number != number {
-		t.Errorf("main is at %s, %v; merged %+v", tip.Hash, err, done)
-	}
-}
-
-// held is a request that is not merged yet, since a check of its commit failed.
-func (p proposing) held(version string) {
-	p.t.Helper()
-	commit := p.mustPropose(version, promotion.PullRequests{}, promotion.Opened).Commit
-	p.API(http.MethodPost, p.path("statuses/"+string(commit)), map[string]string{"state": "failure", "context": "check"}, nil)
-}
-
-// changedByPerson: what a person committed to the branch is not merged unseen.
-func changedByPerson(t *testing.T, p proposing) {
-	p.held("1.0.1")
-	wait := p.meanwhile(func() {
-		p.Push(p.target.Remote.URL(), promotion.BranchFor("staging", "web"), "more", gittest.Files{"other.txt": "a person's"})
-	})
-	_, err := p.propose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute})
-	wait()
-	if f := fault.Of(err); f.Reason != "PullRequestChanged" || f.Kind != fault.KindRefused {
-		t.Errorf("changed: %v", err)
-	}
-	if all := p.requests(); all[0].Merged || all[0].State != "open" {
-		t.Errorf("requests: %+v", all)
-	}
-}
-
-// movedWaiting: the branch is built anew on a base that moves while we wait, and
-// its new commit has no check that failed.
-func movedWaiting(t *testing.T, p proposing) {
-	p.held("1.0.1")
-	wait := p.meanwhile(func() {
-		p.Push(p.target.Remote.URL(), "main", "a comment", gittest.Files{"Chart.yaml": strings.Replace(list("1.0.0"), "1.0.0", "1.0.0 # ours", 1)})
-	})
-	p.mustPropose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute}, promotion.Promoted)
-	wait()
-	if all := p.requests(); len(all) != 1 || !all[0].Merged {
-		t.Errorf("requests: %+v", all)
-	}
-}
-
-// thereWaiting: somebody else brings the version to the base while we wait.
-func thereWaiting(t *testing.T, p proposing) {
-	p.held("1.0.1")
-	wait := p.meanwhile(func() {
-		p.Push(p.target.Remote.URL(), "main", "by hand", gittest.Files{"Chart.yaml": list("1.0.1")})
-	})
-	done := p.mustPropose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute}, promotion.Unchanged)
-	wait()
-	if tip, err := p.target.Remote.Tip(t.Context(), "main"); err != nil || tip.Hash != done.Commit || p.requests()[0].Merged {
-		t.Errorf("main is at %s, %v; done %+v", tip.Hash, err, done)
-	}
-}
-
-// byNameOutrun: a version that somebody wants by name replaces what stood there
-// when it was asked for, and not what came since.
-func byNameOutrun(t *testing.T, p proposing) {
-	exact := webAt("0.9.0")
-	exact.Exact = true
-	held, err := exact.Propose(t.Context(), p.target, promotion.PullRequests{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	p.API(http.MethodPost, p.path("statuses/"+string(held.Commit)), map[string]string{"state": "failure", "context": "check"}, nil)
-	wait := p.meanwhile(func() {
-		p.Push(p.target.Remote.URL(), "main", "by hand", gittest.Files{"Chart.yaml": list("1.0.5")})
-	})
-	done, err := exact.Propose(t.Context(), p.target, promotion.PullRequests{Merge: true, Wait: time.Minute})
-	wait()
-	if err != nil || done.Outcome != promotion.Superseded {
-		t.Errorf("got %s, %v", done.Outcome, err)
-	}
-}
-
-func overtakenWaiting(t *testing.T, p proposing) {
-	number := p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Opened).Request.Number
-	wait := p.meanwhile(func() {
-		if newer, err := p.propose("1.0.2", promotion.PullRequests{}); err != nil || newer.Outcome != promotion.Opened {
-			t.Errorf("newer: %s, %v", newer.Outcome, err)
-		}
-	})
-	done := p.mustPropose("1.0.1", promotion.PullRequests{Wait: time.Minute}, promotion.Superseded)
-	wait()
-	if all := p.requests(); done.Request.Number != number || all[0].Title != "chore: promote web to version 1.0.2" {
-		t.Errorf("done: %+v, requests: %+v", done, all)
 	}
 }
 
@@ -378,28 +164,6 @@ func anotherAtBranch(t *testing.T, p proposing) {
 	refs, err := p.target.Remote.Refs(t.Context(), "refs/heads/"+promotion.BranchFor("staging", "web"))
 	if err != nil || len(refs) != 1 || refs[0].Hash != done.Commit {
 		t.Errorf("the branch is at %+v, %v; proposed %s", refs, err, done.Commit)
-	}
-}
-
-// downForAMoment: a forge that is down for longer than one question is repeated
-// does not end the wait.
-func downForAMoment(t *testing.T, p proposing) {
-	number := p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Opened).Request.Number
-	looks := 0
-	behind := p.proxied(func(w http.ResponseWriter, r *http.Request) bool {
-		if !strings.HasSuffix(r.URL.Path, fmt.Sprintf("/pulls/%d", number)) || r.Method != http.MethodGet {
-			return false
-		}
-		looks++
-		if looks <= 2 || looks > 8 { // the first two open it
-			return false
-		}
-		w.WriteHeader(http.StatusBadGateway)
-		return true
-	})
-	behind.mustPropose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute}, promotion.Promoted)
-	if looks <= 8 {
-		t.Errorf("the forge was asked %d times", looks)
 	}
 }
 

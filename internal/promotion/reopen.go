@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 
@@ -31,11 +32,10 @@ func (e *Everywhere) reopen(ctx context.Context, env environment.Environment, t 
 }
 
 func (e *Everywhere) reopenOne(ctx context.Context, env environment.Environment, t Target, ref git.Ref) Result {
-	scratch := git.NewMemory()
-	if err := t.Remote.Fetch(ctx, scratch, ref, 1); err != nil {
+	kept, err := fetchWaiting(ctx, t.Remote, ref)
+	if err != nil && !errors.Is(err, errNotReadable) {
 		return Result{Environment: env.Name}.failed(err)
 	}
-	kept, err := readWaiting(t.Remote, scratch, ref)
 	if err != nil {
 		return Result{Environment: env.Name}.failed(fault.Refused("WaitingUnreadable", fmt.Errorf("%s of %s: %w", ref.Name, t.Remote.URL(), err),
 			"Nobody but Lockstep writes there. Remove it: git push "+t.Remote.URL()+" --delete "+ref.Name))

@@ -134,3 +134,30 @@ func TestRow14_AForgedWishAddsNothing(t *testing.T) {
 		}
 	}
 }
+
+// TestAskedForByAnotherName: what waited for the application under its alias is
+// taken back when somebody gets another version in by the chart's name.
+func TestAskedForByAnotherName(t *testing.T) {
+	const closed = header + `- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto, frozen: true}` + "\n"
+	server := gittest.NewServer(t)
+	repository := server.Create("staging", gittest.Files{"Chart.yaml": strings.Replace(list("1.0.0"), "name: web", "name: web\n  alias: front", 1)})
+	e, known := everywhere(t, server, closed)
+	for _, wish := range []promotion.Promotion{
+		{Application: "front", Chart: edit.Selector{Alias: "front"}, Version: "1.0.1"},
+		{Application: "other", Chart: edit.Selector{Name: "other"}, Version: "1.0.1"},
+	} {
+		wish.Author = e.Author
+		e.Promotion = wish
+		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != promotion.Waiting {
+			t.Fatalf("got %+v", r)
+		}
+	}
+	e, known = everywhere(t, server, strings.Replace(closed, "frozen: true", "frozen: false", 1))
+	e.Exact, e.Version = true, "1.0.2"
+	if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != promotion.Promoted {
+		t.Fatalf("got %+v", r)
+	}
+	if left := repository.Git("for-each-ref", "--format=%(refname)", "refs/lockstep/waiting"); left != "refs/lockstep/waiting/staging/other" {
+		t.Errorf("what waits: %q, want only what is for another application", left)
+	}
+}

@@ -129,6 +129,12 @@ func (r request) write(remote *git.Remote, into *git.Repository, key *signature.
 
 var errNotBelieved = errors.New("the request is not one of ours")
 
+// sealed reports whether a seal is that of our credential.
+func sealed(remote *git.Remote, seal, text []byte) bool {
+	want, ok := remote.Seal(text)
+	return ok && hmac.Equal(bytes.TrimSpace(seal), []byte(want))
+}
+
 // readRequest reads a request that is meant for this ref and carries our seal
 // and, where we have a key, its signature. errNotBelieved for everything else that a commit may hold.
 func readRequest(remote *git.Remote, from *git.Repository, branch string, ref git.Ref, key *signature.Key) (request, error) {
@@ -141,14 +147,13 @@ func readRequest(remote *git.Remote, from *git.Repository, branch string, ref gi
 	if err != nil {
 		return r, fmt.Errorf("%w: %w", errNotBelieved, err)
 	}
-	seal, ok := remote.Seal(text)
-	if !ok || !hmac.Equal(bytes.TrimSpace(got), []byte(seal)) {
+	if !sealed(remote, got, text) {
 		return r, fmt.Errorf("%w: its seal is another's", errNotBelieved)
 	}
 	if err := json.Unmarshal(text, &r); err != nil {
 		return r, fmt.Errorf("%w: %w", errNotBelieved, err)
 	}
-	if r.Branch != branch || requestsOf(branch)+r.ID != ref.Name || !slices.Contains([]Kind{Dependency, Entry, Value, Removal}, r.Intent.Kind) {
+	if r.Branch != branch || requestsOf(branch)+r.ID != ref.Name || !slices.Contains(kinds, r.Intent.Kind) {
 		return r, fmt.Errorf("%w: it was made for another place", errNotBelieved)
 	}
 	return r, r.checkSigned(from, ref, text, key)

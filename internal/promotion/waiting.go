@@ -1,10 +1,8 @@
 package promotion
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"crypto/hmac"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -120,10 +118,10 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 			continue
 		}
 		update.Old = o.Hash
-		if err := t.Remote.Fetch(ctx, scratch, o, 1); err != nil {
+		kept, err := fetchWaiting(ctx, t.Remote, o)
+		if err != nil && !errors.Is(err, errNotReadable) {
 			return err
 		}
-		kept, err := readWaiting(t.Remote, scratch, o)
 		if err == nil && decide(Intent{From: kept.Version, To: p.Version, Exact: p.Exact}, kept.Version) != Promoted {
 			return nil // it waits already, or a newer one does
 		}
@@ -145,63 +143,66 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 	return t.Remote.Push(ctx, scratch, update)
 }
 
-func readWaiting(remote *git.Remote, r *git.Repository, ref git.Ref) (waiting, error) {
+// errNotReadable says that a ref is none that we wrote.
+var errNotReadable = errors.New("it cannot be read")
+
+func fetchWaiting(ctx context.Context, remote *git.Remote, ref git.Ref) (waiting, error) {
+	scratch := git.NewMemory()
+	if err := remote.Fetch(ctx, scratch, ref, 1); err != nil {
+		return waiting{}, err
+	}
 	var w waiting
-	text, err := r.Read(ref.Commit(), waitingFile)
+	text, err := scratch.Read(ref.Commit(), waitingFile)
 	if err != nil {
-		return w, err
+		return w, fmt.Errorf("%w: %w", errNotReadable, err)
 	}
-	if got, err := r.Read(ref.Commit(), sealFile); err == nil {
-		seal, ok := remote.Seal(sealOf(ref.Name, text))
-		w.sealed = ok && hmac.Equal(bytes.TrimSpace(got), []byte(seal))
+	if seal, err := scratch.Read(ref.Commit(), sealFile); err == nil {
+		w.sealed = sealed(remote, seal, sealOf(ref.Name, text))
 	}
-	return w, json.Unmarshal(text, &w)
+	if err := json.Unmarshal(text, &w); err != nil {
+		return w, fmt.Errorf("%w: %w", errNotReadable, err)
+	}
+	return w, nil
 }
 
 // sealOf is what the seal of a waiting promotion is made for.
 func sealOf(ref string, text []byte) []byte { return append([]byte(ref+"\n"), text...) }
 
-// withdraw takes back what waits: it was carried out, or somebody asked for
-// something else since.
+// withdraw takes back what waits for the application, by any of its names: it was
+// carried out, or somebody asked for something else since.
 func (p Promotion) withdraw(ctx context.Context, t Target) error {
-	ref := p.waitingRef(t)
-	refs, err := t.Remote.Refs(ctx, ref)
+	refs, err := t.Remote.Refs(ctx, waitingPrefix(t.Environment))
+	if err != nil || len(refs) == 0 {
+		return err
+	}
+	d, err := t.fetch(ctx)
 	if err != nil {
 		return err
 	}
-	for _, r := range refs {
-		if r.Name == ref {
-			return drop(ctx, t.Remote, r)
+	k, err := d.know(p)
+	if err != nil {
+		return err
+	}
+	for _, ref := range refs {
+		w, err := fetchWaiting(ctx, t.Remote, ref)
+		if errors.Is(err, errNotReadable) || err == nil && !w.isFor(p, k) {
+			continue
+		}
+		if err == nil {
+			err = drop(ctx, t.Remote, ref)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// withdrawAll takes back whatever waits for an application, by any of its names.
-func (p Promotion) withdrawAll(ctx context.Context, t Target, k known) error {
-	refs, err := t.Remote.Refs(ctx, waitingPrefix(t.Environment))
-	if err != nil {
-		return err
-	}
-	for _, ref := range refs {
-		scratch := git.NewMemory()
-		if err := t.Remote.Fetch(ctx, scratch, ref, 1); err != nil {
-			return err
-		}
-		w, err := readWaiting(t.Remote, scratch, ref)
-		if err != nil {
-			continue // it is none of ours
-		}
-		if !slices.ContainsFunc([]string{w.Application, w.Name, w.Alias}, func(name string) bool {
-			return name != "" && (name == p.Application || k.goesBy(name))
-		}) {
-			continue
-		}
-		if err := drop(ctx, t.Remote, ref); err != nil {
-			return err
-		}
-	}
-	return nil
+// isFor reports whether this waits for an application, by whichever name.
+func (w waiting) isFor(p Promotion, k known) bool {
+	return slices.ContainsFunc([]string{w.Application, w.Name, w.Alias}, func(name string) bool {
+		return name != "" && (name == p.Application || k.goesBy(name))
+	})
 }
 
 // drop deletes a ref that says what it said when it was seen.

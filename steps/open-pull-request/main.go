@@ -67,9 +67,6 @@ func run(ctx context.Context, c *config) error {
 	if c.ValuePath != "" && c.File == "" {
 		return fault.Usage("InvalidParameter", errors.New("value-path needs file"), "It is a place in that file.")
 	}
-	if c.Add && c.ChartRepository == "" {
-		return fault.Usage("InvalidParameter", errors.New("add-missing needs chart-repository"), "It is where the environment takes the chart from.")
-	}
 	if err := errors.Join(edit.CheckVersion(c.Version), forge.Method(c.MergeMethod).Check()); err != nil {
 		return err
 	}
@@ -95,14 +92,15 @@ func (c *config) promotion() (promotion.Promotion, error) {
 	if err != nil {
 		return promotion.Promotion{}, err
 	}
+	chart, err := promotion.ChartOf(c.Application, edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository}, c.Add)
+	if err != nil {
+		return promotion.Promotion{}, err
+	}
 	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
 	p := promotion.Promotion{
-		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
+		Application: c.Application, Chart: chart,
 		Version: c.Version, Add: c.Add, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run,
 		Author: author, Committer: author, Key: key, Patience: c.Timeout,
-	}
-	if c.Name == "" && (c.Alias == "" || c.Add) {
-		p.Chart.Name = c.Application
 	}
 	if c.SkipChartCheck {
 		return p, nil

@@ -106,10 +106,14 @@ func (c *config) check() error {
 		return fault.Usage("InvalidParameter", errors.New("parameter environments is required"), "Give a file, or the URL of a Git repository.")
 	case c.Version == "":
 		return nil
-	case c.Add && c.ChartRepository == "":
-		return fault.Usage("InvalidParameter", errors.New("add-missing needs chart-repository"), "It is where the environment takes the chart from.")
 	}
-	return edit.CheckVersion(c.Version)
+	_, err := c.chart()
+	return errors.Join(err, edit.CheckVersion(c.Version))
+}
+
+// chart is what a version is promoted of.
+func (c *config) chart() (edit.Selector, error) {
+	return promotion.ChartOf(c.Application, edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository}, c.Add && c.Version != "")
 }
 
 func (c *config) promote(ctx context.Context, known *environment.Environments) ([]promotion.Result, error) {
@@ -165,14 +169,15 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 	if err != nil {
 		return promotion.Everywhere{}, err
 	}
+	chart, err := c.chart()
+	if err != nil {
+		return promotion.Everywhere{}, err
+	}
 	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
 	p := promotion.Promotion{
-		Application: c.Application, Chart: edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository},
+		Application: c.Application, Chart: chart,
 		Version: c.Version, Add: c.Add, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run, BreakGlass: c.BreakGlass,
 		Author: author, Committer: author, Key: key, Patience: c.Timeout,
-	}
-	if c.Name == "" && (c.Alias == "" || c.Add) {
-		p.Chart.Name = c.Application
 	}
 	if !c.SkipChartCheck {
 		client, err := registry.New(registry.Access{

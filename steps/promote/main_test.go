@@ -2,9 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"net/http"
-	"net/http/httptest"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +11,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
+	"github.com/lockstep-cd/lockstep/internal/registry/registrytest"
 )
 
 func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"promote": main}) }
@@ -21,14 +19,7 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"promote": ma
 // TestSessions gives each session a Git host ($HOST) and a repository of charts
 // ($CHARTS), which serves the folder charts.
 func TestSessions(t *testing.T) {
-	params := gittest.Sessions(t, "testdata")
-	hosts := params.Setup
-	params.Setup = func(env *testscript.Env) error {
-		charts := httptest.NewServer(http.FileServer(http.Dir(filepath.Join(env.WorkDir, "charts"))))
-		env.Defer(charts.Close)
-		env.Setenv("CHARTS", charts.URL)
-		return hosts(env)
-	}
+	params := registrytest.WithCharts(gittest.Sessions(t, "testdata"))
 	params.Cmds["record"] = record
 	testscript.Run(t, params)
 }
