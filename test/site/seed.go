@@ -123,19 +123,23 @@ func (t *team) Entries() []environment.Environment {
 	return entries
 }
 
-// pushEnvironmentsFile says for the first time which environments there are.
+// pushEnvironmentsFile says which environments there are. What is told on the
+// site counts on that, so whatever else was left there is replaced.
 func (t *team) pushEnvironmentsFile(ctx context.Context) error {
 	empty, err := t.isEmpty(ctx, environmentsRepository)
-	if err != nil || !empty {
+	if err != nil {
 		return err
+	}
+	if !empty {
+		return t.Declare(ctx, t.Entries()...)
 	}
 	return t.pushFirst(ctx, environmentsRepository, func(dir string) error {
 		return writeEnvironments(dir, t.Entries())
 	}, nil)
 }
 
-// Declare says anew which environments there are, with a commit; it must change
-// something.
+// Declare says anew which environments there are, with a commit unless that is
+// said already.
 func (t *team) Declare(ctx context.Context, entries ...environment.Environment) error {
 	dir, err := os.MkdirTemp("", "lockstep-environments-")
 	if err != nil {
@@ -147,6 +151,10 @@ func (t *team) Declare(ctx context.Context, entries ...environment.Environment) 
 		return err
 	}
 	if err := writeEnvironments(dir, entries); err != nil {
+		return err
+	}
+	changed, err := c.Git(ctx, "status", "--porcelain")
+	if err != nil || changed == "" {
 		return err
 	}
 	_, err = c.Push(ctx, "feat: the environments are others")
