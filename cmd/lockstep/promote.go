@@ -36,7 +36,7 @@ func promoteCommand() *cli.Command {
 			"With --from, what that environment has verified last is promoted, all of it at once or the applications that are named; without --to, into those that are Auto and after it. " +
 			"A higher version stays unless --allow-downgrade is given.\n\n" +
 			"With --waiting, the gates of what waits are asked again.",
-		Flags: append([]cli.Flag{
+		Flags: slices.Concat([]cli.Flag{
 			&cli.StringSliceFlag{Name: "app", Aliases: []string{"a", "application"}, Usage: "`NAME` of the application, in the place of the argument; with --from, may be given several times"},
 			&cli.StringFlag{Name: "version", Aliases: []string{"v"}, Usage: "`VERSION` to promote; without it, that of --version-file, or $VERSION"},
 			&cli.StringFlag{Name: "version-file", Usage: "`FILE` that holds the version"},
@@ -47,32 +47,50 @@ func promoteCommand() *cli.Command {
 			&cli.BoolFlag{Name: "add-missing", Usage: "add the application's chart to environments that do not have it, from --chart-repository"},
 			&cli.StringFlag{Name: "chart-repository", Usage: "`URL` of the repository that environments take the chart from"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
-			&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
-			&cli.StringSliceFlag{Name: "insecure", Usage: "`HOST` or host:port of a chart registry that may be spoken to in plain HTTP, as loopback always may; may be given several times"},
-		}, commitFlags()...),
+		}, placeFlags(), publicationFlags(), requestFlags(), commitFlags()),
 		Action:       promoteAction,
 		OnUsageError: usageError,
 	}
 }
 
-// commitFlags say where commits go and how they are made, whatever they are about.
-func commitFlags() []cli.Flag {
+// placeFlags say which environments get a commit.
+func placeFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"},
 		&cli.BoolFlag{Name: "all-auto", Usage: "every environment whose promotion is Auto"},
 		&cli.BoolFlag{Name: "all", Usage: "every environment but those whose promotion is Never"},
 		&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
+		&cli.StringFlag{Name: "break-glass", Usage: "`REASON` to change an environment whose promotion is Never"},
+	}
+}
+
+// commitFlags say how commits are made, whatever they are about.
+func commitFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 		&cli.StringFlag{Name: "signing-key", EnvVars: []string{"LOCKSTEP_SIGNING_KEY"}, Usage: "`FILE` with the SSH or OpenPGP private key that signs the commits"},
 		&cli.StringFlag{Name: "signing-passphrase-file", EnvVars: []string{"LOCKSTEP_SIGNING_PASSPHRASE_FILE"}, Usage: "`FILE` with that key's passphrase"},
-		&cli.StringFlag{Name: "break-glass", Usage: "`REASON` to change an environment whose promotion is Never"},
 		&cli.DurationFlag{Name: "timeout", Aliases: []string{"t"}, Value: 5 * time.Minute, Usage: "how long all of it may take"},
 		&cli.BoolFlag{Name: "batch-mode", Aliases: []string{"b"}, Usage: "never ask anything, which is so anyway"},
+		outputFlag(),
+	}
+}
+
+// requestFlags say what becomes of pull requests.
+func requestFlags() []cli.Flag {
+	return []cli.Flag{
 		&cli.BoolFlag{Name: "no-poll", Usage: "do not wait for anything: pull requests are opened and left at that"},
 		&cli.BoolFlag{Name: "no-merge", Usage: "leave pull requests to people, also with --auto-merge"},
 		&cli.BoolFlag{Name: "auto-merge", Usage: "wait for pull requests and merge each as soon as it is ready"},
-		outputFlag(),
+	}
+}
+
+// publicationFlags say how published charts are looked for.
+func publicationFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
+		&cli.StringSliceFlag{Name: "insecure", Usage: "`HOST` or host:port of a chart registry that may be spoken to in plain HTTP, as loopback always may; may be given several times"},
 	}
 }
 

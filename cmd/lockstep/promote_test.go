@@ -5,6 +5,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/lockstep-cd/lockstep/internal/environment/environmenttest"
 	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/registry/registrytest"
@@ -13,7 +14,9 @@ import (
 // TestPromote runs sessions against a Git host and a repository of charts
 // ($CHARTS), which serves the folder charts.
 func TestPromote(t *testing.T) {
-	testscript.Run(t, registrytest.WithCharts(gittest.Sessions(t, "testdata/promote")))
+	params := registrytest.WithCharts(gittest.Sessions(t, "testdata/promote"))
+	params.Cmds["record"] = environmenttest.Record
+	testscript.Run(t, params)
 }
 
 // TestPullRequests runs sessions against a real Gitea.

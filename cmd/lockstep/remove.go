@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/urfave/cli/v2"
 
@@ -20,7 +21,7 @@ func removeCommand() *cli.Command {
 			UsageText: "lockstep remove application NAME (--env NAME … | --all-auto | --all)",
 			Description: "Each environment's repository gets one commit, or one pull request, that takes the dependency out of the chart; its next deployment removes what belongs to it. " +
 				"What waits for the environment is withdrawn. Values of the application in values.yaml stay. NAME is the chart's name, or --alias says which one.",
-			Flags:        commitFlags(),
+			Flags:        slices.Concat(placeFlags(), requestFlags(), commitFlags()),
 			Action:       removeApplication,
 			OnUsageError: usageError,
 		}},

@@ -32,6 +32,7 @@ const (
 	GateSoak    Gate = "soak"
 	GateWindows Gate = "windows"
 	GateFrozen  Gate = "frozen"
+	GateHold    Gate = "hold" // its repository says so, and not environments.yaml
 )
 
 // Closed is a gate that holds a promotion back.

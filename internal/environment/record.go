@@ -161,8 +161,8 @@ func signedPart(line string, keys []signature.PublicKey) (string, error) {
 	return text, err
 }
 
-// version of an application at this deployment; "" when it is not there.
-func (r Record) version(application string) string {
+// Version of an application at this deployment; "" when it is not there.
+func (r Record) Version(application string) string {
 	for _, a := range r.Applications {
 		if a.Name == application {
 			return a.Version

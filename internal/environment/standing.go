@@ -28,7 +28,7 @@ func standingOf(records []Record, application, version string) standing {
 	s := standing{why: "there is no record of it"}
 	known, there := false, false
 	for _, r := range records {
-		found := r.version(application)
+		found := r.Version(application)
 		switch {
 		case found == version:
 			if !there {
@@ -112,6 +112,19 @@ func LastVerified(records []Record, environment string) (Record, bool) {
 		}
 	}
 	return Record{}, false
+}
+
+// StillVerified are the records of the commits that an environment verified and
+// did not fail with later, newest first.
+func StillVerified(records []Record, environment string) (verified []Record) {
+	said := map[string]bool{}
+	for _, r := range slices.Backward(relevant(records, environment)) {
+		if !said[r.Commit] && r.State == Verified {
+			verified = append(verified, r)
+		}
+		said[r.Commit] = true
+	}
+	return verified
 }
 
 func problem(r Record) string {

@@ -163,6 +163,34 @@ func (r *Repository) ChangedPaths(from, to Hash) ([]string, error) {
 	return slices.Compact(paths), err
 }
 
+// Difference lists what, committed on from, makes its files those of to, sorted by
+// path. A submodule that differs is ErrInvalid.
+func (r *Repository) Difference(from, to Hash) ([]File, error) {
+	a, err := r.treeHash(from)
+	if err != nil {
+		return nil, err
+	}
+	b, err := r.treeHash(to)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	err = r.diff(a, b, "", func(d difference) error {
+		if d.old.Mode == filemode.Submodule || d.new.Mode == filemode.Submodule {
+			return fmt.Errorf("%s: %w: it is a submodule", d.path, ErrInvalid)
+		}
+		if d.new.Hash.IsZero() {
+			files = append(files, File{Path: d.path, Deleted: true})
+			return nil
+		}
+		content, err := r.blob(d.new.Hash)
+		files = append(files, File{Path: d.path, Content: content, Mode: Mode(d.new.Mode)})
+		return err
+	})
+	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
+	return files, err
+}
+
 func (r *Repository) treeHash(commit Hash) (plumbing.Hash, error) {
 	if commit.IsZero() {
 		return plumbing.ZeroHash, nil

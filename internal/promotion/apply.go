@@ -9,6 +9,7 @@ import (
 	"path"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -22,15 +23,35 @@ type Tree interface {
 
 // Applied is what an intent comes to on one state of the files.
 type Applied struct {
-	Intent  Intent            // with From and File as they are in this state
-	Outcome Outcome           // Promoted: Files are to be written
-	Files   map[string][]byte // new contents by path
+	Intent  Intent             // with From and File as they are in this state
+	Outcome Outcome            // Promoted: Files are to be written
+	Files   map[string][]byte  // new contents by path; nil: the file goes
+	Held    environment.Closed // of Waiting: by what
 }
 
 // Apply carries an intent out on tree, without writing anything. The file with
 // the dependency is looked for again: a branch may have moved it between
 // Chart.yaml and requirements.yaml.
+//
+// What nobody asks for by name is Waiting where a hold keeps it back, and a version
+// that was rejected is a Refused fault VersionRejected for those who do.
 func Apply(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	if i.Mark != "" {
+		return applyMark(tree, i)
+	}
+	applied, err := apply(ctx, tree, i)
+	if err != nil {
+		return Applied{}, err
+	}
+	if applied.Outcome == Promoted && i.Kind != Removal {
+		if applied, err = restrain(tree, applied); err != nil {
+			return Applied{}, err
+		}
+	}
+	return held(tree, applied)
+}
+
+func apply(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 	switch i.Kind {
 	case Dependency:
 		return applyDependency(ctx, tree, i)
@@ -44,6 +65,9 @@ func Apply(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 
 // Begin is Apply for a new intent, whose From is what stands in tree now.
 func Begin(ctx context.Context, tree Tree, i Intent) (Applied, error) {
+	if i.Mark != "" {
+		return Apply(ctx, tree, i)
+	}
 	current, err := currentValue(tree, i)
 	if err != nil {
 		return Applied{}, err

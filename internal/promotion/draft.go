@@ -34,7 +34,7 @@ func (d draft) tree() Tree { return CommitTree(d.repository, d.tip.Hash) }
 // begin is the intent of a promotion, with what stands there now.
 func (d draft) begin(p Promotion) (Intent, error) {
 	i, err := p.intent(d.target)
-	if err != nil {
+	if err != nil || p.Mark != "" {
 		return i, err
 	}
 	i.From, err = currentValue(d.tree(), i)
@@ -84,6 +84,19 @@ func (d draft) finder() (func(name string) (k known, version string, err error),
 		}
 		return known{}, "", errAbsent
 	}, err
+}
+
+// named chooses the promotion's application by the name that the target has for
+// it or, where there is none of that name, by that of its chart.
+func (d draft) named(p Promotion) Promotion {
+	find, err := d.finder()
+	if err != nil || p.Application == "" {
+		return p
+	}
+	if k, _, err := find(p.Application); err == nil {
+		p.Application, p.Chart = k.called, k.selector
+	}
+	return p
 }
 
 // errAbsent says that a target does not have an application.
@@ -165,11 +178,16 @@ type drafted struct {
 	diff string
 }
 
-// land commits all intents at once and pushes that, unless it is a dry run.
-func (d draft) land(ctx context.Context, e *Everywhere, m Message, intents ...Intent) (drafted, error) {
+// change is the work of carrying out intents.
+func (d draft) change(intents ...Intent) Change {
+	return Change{Base: d.tip.Hash, Intents: intents}
+}
+
+// land commits the work at once and pushes that, unless it is a dry run.
+func (d draft) land(ctx context.Context, e *Everywhere, m Message, work Work) (drafted, error) {
 	l := Landing{
 		Remote: d.target.Remote, Repository: d.repository, Branch: d.tip.Name,
-		Change: Change{Base: d.tip.Hash, Intents: intents}, Message: m,
+		Work: work, Message: m,
 		Author: e.Author, Committer: e.Committer, Key: e.Key, Patience: e.Patience,
 	}
 	if !e.DryRun {

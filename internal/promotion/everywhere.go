@@ -103,9 +103,12 @@ func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Tar
 	case !decision.Open():
 		return e.hold(ctx, t, e.Promotion, decision)
 	case e.DryRun:
-		return e.preview(ctx, t, r)
+		return e.land(ctx, t, r)
 	}
 	r = e.deliver(ctx, env, t, e.Promotion)
+	if r.Outcome == Waiting {
+		return e.hold(ctx, t, e.Promotion, environment.Decision{Closed: []environment.Closed{r.held}})
+	}
 	if e.Exact && r.Err == nil {
 		// Whoever asks for a version by name does not want the one that was asked for before.
 		if err := e.withdraw(ctx, t); err != nil {
@@ -124,7 +127,7 @@ func (e *Everywhere) remove(ctx context.Context, env environment.Environment, t 
 		return r.failed(fault.Refused("EnvironmentFrozen", fmt.Errorf("remove %s from %s: it is frozen", e.Application, env.Name), ""))
 	}
 	if e.DryRun {
-		return e.preview(ctx, t, r)
+		return e.land(ctx, t, r)
 	}
 	if err := e.withdraw(ctx, t); err != nil {
 		return r.failed(err)
@@ -142,20 +145,31 @@ func (e *Everywhere) deliver(ctx context.Context, env environment.Environment, t
 			return r.failed(err)
 		}
 		r.Outcome, r.Commit = p.outcome(done.Outcome), done.Commit
-		return r
+		return r.heldBy(done.Held)
 	}
 	landed, err := p.Into(ctx, t)
 	if err != nil {
 		return r.failed(err)
 	}
 	r.Outcome, r.Commit = p.outcome(landed.Outcome), landed.Commit
-	return r
+	return r.heldBy(landed.Applied[0].Held)
 }
 
-// outcome says what a promotion came to that takes something away.
+// outcome says what a promotion came to that does something else than its name.
 func (p Promotion) outcome(o Outcome) Outcome {
-	if p.Remove && o == Promoted {
+	switch {
+	case o != Promoted:
+		return o
+	case p.Remove:
 		return Removed
+	case p.back:
+		return RolledBack
+	case p.Mark == MarkRelease:
+		return Released
+	case p.Mark == MarkHold && p.Hold.Version != "":
+		return Rejected
+	case p.Mark == MarkHold:
+		return Held
 	}
 	return o
 }
@@ -173,12 +187,16 @@ func (e *Everywhere) hold(ctx context.Context, t Target, p Promotion, d environm
 	return r
 }
 
-// preview says what Into would do.
-func (e *Everywhere) preview(ctx context.Context, t Target, r Result) Result {
+// land does what Into would, alone, or says what would come of it.
+func (e *Everywhere) land(ctx context.Context, t Target, r Result) Result {
 	d, err := t.fetch(ctx)
 	if err != nil {
 		return r.failed(err)
 	}
+	return e.landOn(ctx, d, r)
+}
+
+func (e *Everywhere) landOn(ctx context.Context, d draft, r Result) Result {
 	i, err := d.begin(e.Promotion)
 	if err != nil {
 		return r.failed(err)
@@ -186,10 +204,10 @@ func (e *Everywhere) preview(ctx context.Context, t Target, r Result) Result {
 	if err := e.checkPublished(ctx, d.tree(), i); err != nil {
 		return r.failed(err)
 	}
-	landed, err := d.land(ctx, e, e.message(t), i)
+	landed, err := d.land(ctx, e, e.message(d.target), d.change(i))
 	if err != nil {
 		return r.failed(err)
 	}
-	r.Outcome, r.Commit, r.DryRun, r.Diff = e.outcome(landed.Outcome), landed.Commit, true, landed.diff
-	return r
+	r.Outcome, r.Commit, r.DryRun, r.Diff = e.outcome(landed.Outcome), landed.Commit, e.DryRun, landed.diff
+	return r.heldBy(landed.Applied[0].Held)
 }

@@ -126,7 +126,8 @@ func (f *following) run(ctx context.Context, applications []string) []Result {
 	case f.env.Delivery == environment.ByPullRequest && !f.DryRun:
 		// There is one request for each application.
 		for _, p := range f.open {
-			f.results = append(f.results, f.deliver(ctx, f.env, f.draft.target, p))
+			r := f.deliver(ctx, f.env, f.draft.target, p)
+			f.results = append(f.results, f.waits(ctx, p, r))
 		}
 	default:
 		f.commit(ctx)
@@ -199,7 +200,7 @@ func (f *following) commit(ctx context.Context) {
 		"Lockstep-Environment: " + f.env.Name, "Lockstep-Source: " + f.source.environment.Repository + "@" + f.source.commit,
 		"Lockstep-Run: " + f.Run, "Lockstep-Break-Glass: " + f.BreakGlass,
 	}}
-	landed, err := f.draft.land(ctx, f.Everywhere, m, intents...)
+	landed, err := f.draft.land(ctx, f.Everywhere, m, f.draft.change(intents...))
 	f.all(func(r Result, n int) Result {
 		if err != nil {
 			return r.failed(err)
@@ -208,8 +209,16 @@ func (f *following) commit(ctx context.Context) {
 		if n == 0 {
 			r.Diff = landed.diff // it is one commit
 		}
-		return r
+		return f.waits(ctx, f.open[n], r.heldBy(landed.Applied[n].Held))
 	})
+}
+
+// waits keeps what a hold kept back.
+func (f *following) waits(ctx context.Context, p Promotion, r Result) Result {
+	if r.Outcome != Waiting {
+		return r
+	}
+	return f.hold(ctx, f.draft.target, p, environment.Decision{Closed: []environment.Closed{r.held}})
 }
 
 // all makes the results of what is committed together.

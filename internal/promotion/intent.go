@@ -40,6 +40,12 @@ type Intent struct {
 	// Exact: somebody asked for exactly this version, even a lower one. Then
 	// only a change of the value since From stands in the way.
 	Exact bool `json:"exact,omitempty"`
+	// Automatic: nobody asks for it at this moment, also where it is Exact.
+	Automatic bool `json:"automatic,omitempty"`
+	// Mark: the Hold is made or taken back, and no value is set.
+	Mark Mark `json:"mark,omitempty"`
+	// Hold, without Mark, comes with the value.
+	Hold Hold `json:"hold,omitzero"`
 }
 
 // Application is the name that people know the changed part by.
@@ -60,9 +66,13 @@ type Outcome string
 const (
 	Promoted   Outcome = "promoted"
 	Removed    Outcome = "removed"
+	RolledBack Outcome = "rolled-back"
+	Held       Outcome = "held"
+	Rejected   Outcome = "rejected"
+	Released   Outcome = "released"
 	Unchanged  Outcome = "unchanged"
 	Superseded Outcome = "superseded"
-	Waiting    Outcome = "waiting" // a gate is closed
+	Waiting    Outcome = "waiting" // a gate is closed, or it is held
 	Opened     Outcome = "opened"  // a pull request is open
 	Refused    Outcome = "refused"
 	Failed     Outcome = "failed"

@@ -1,9 +1,11 @@
 package promotion
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -30,6 +32,15 @@ type Promotion struct {
 	from string
 	// follows: nobody asked for it, but an environment has verified it.
 	follows bool
+	// reopened: it was asked for once, and waited.
+	reopened bool
+	// back: it brings back what was there.
+	back bool
+
+	// Mark makes or takes back a hold, in the place of a version.
+	Mark Mark
+	// Hold is that of Mark or, without, one that comes with the version.
+	Hold Hold
 
 	Changelog  string // subjects of the application's commits, one a line
 	Source     string // repository@commit that the version was built from, or ""
@@ -68,9 +79,19 @@ func ChartOf(application string, chart edit.Selector, add bool) (edit.Selector, 
 
 func (p Promotion) message(t Target) Message {
 	m := Message{Changelog: p.Changelog, Trailers: p.trailers(t)}
-	m.Text = fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version)
-	if p.Remove {
+	switch {
+	case p.Mark != "":
+		m.Text = "chore: " + p.Hold.operation(p.Mark) + " " + strings.TrimSpace(cmp.Or(p.Application, "all applications")+" "+p.Hold.Version)
+	case p.Remove:
 		m.Text = "chore: remove " + p.Application
+	case p.back:
+		m.Text = fmt.Sprintf("chore: roll %s back to version %s", p.Application, p.Version)
+		m.Trailers = append(m.Trailers, operationTrailer+operationRollback)
+	default:
+		m.Text = fmt.Sprintf("chore: promote %s to version %s", p.Application, p.Version)
+	}
+	if why := brief(p.Hold.Reason); why != "" && p.Mark != MarkRelease {
+		m.Text += "\n\n" + why
 	}
 	return m
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -13,12 +14,12 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
-// Landing is a change and where it shall go.
+// Landing is a piece of work and where it shall go.
 type Landing struct {
 	Remote     *git.Remote
-	Repository *git.Repository // holds Change.Base; receives the branch's newer commits
+	Repository *git.Repository // holds what the work starts on; receives the branch's newer commits
 	Branch     string          // full ref name
-	Change     Change
+	Work       Work
 	Message    Message
 	Author     git.Signature
 	Committer  git.Signature
@@ -36,8 +37,8 @@ type Landed struct {
 	Applied []Applied
 }
 
-// Land commits the change and pushes it by compare-and-swap. When somebody
-// else was faster, the change is replayed on the new tip; nothing is ever
+// Land commits the work and pushes it by compare-and-swap. When somebody
+// else was faster, it is replayed on the new tip; nothing is ever
 // forced. It returns a Refused fault when that has no meaning any more, and a
 // Retryable one when the race was lost for longer than Patience.
 func Land(ctx context.Context, l Landing) (Landed, error) {
@@ -45,7 +46,7 @@ func Land(ctx context.Context, l Landing) (Landed, error) {
 		l.Patience = defaultPatience
 	}
 	deadline := time.Now().Add(l.Patience)
-	tip := l.Change.Base
+	tip := l.Work.start()
 	for attempt := 1; ; attempt++ {
 		start := time.Now()
 		landed, err := l.attempt(ctx, tip)
@@ -82,7 +83,7 @@ func (l Landing) attempt(ctx context.Context, tip git.Hash) (Landed, error) {
 
 // draft makes the commit on tip. Where nothing is to be done, it is the tip.
 func (l Landing) draft(ctx context.Context, tip git.Hash) (Landed, error) {
-	applied, files, err := l.Change.replay(ctx, l.Repository, tip)
+	applied, files, err := l.Work.replay(ctx, l.Repository, tip)
 	if err != nil {
 		return Landed{}, err
 	}
@@ -114,9 +115,9 @@ func commitOn(r *git.Repository, tip git.Hash, applied []Applied, files []git.Fi
 
 // nothingDone tells why no commit was made.
 func nothingDone(applied []Applied) Outcome {
-	for _, a := range applied {
-		if a.Outcome == Superseded {
-			return Superseded
+	for _, why := range []Outcome{Waiting, Superseded} {
+		if slices.ContainsFunc(applied, func(a Applied) bool { return a.Outcome == why }) {
+			return why
 		}
 	}
 	return Unchanged

@@ -18,6 +18,12 @@ type host struct {
 	server     *gittest.Server
 	repository *gittest.Repository
 	landing    promotion.Landing
+	base       git.Hash
+}
+
+// wants makes intents the work of the landing.
+func (h *host) wants(intents ...promotion.Intent) {
+	h.landing.Work = promotion.Change{Base: h.base, Intents: intents}
 }
 
 func newHost(t *testing.T, files gittest.Files) host {
@@ -36,8 +42,9 @@ func newHost(t *testing.T, files gittest.Files) host {
 	if err != nil {
 		t.Fatal(err)
 	}
+	h.base = tip.Hash
 	h.landing = promotion.Landing{
-		Remote: remote, Repository: local, Branch: "refs/heads/main", Change: promotion.Change{Base: tip.Hash},
+		Remote: remote, Repository: local, Branch: "refs/heads/main",
 		Author: git.Signature{Name: "Tester", Email: "tester@example.com"},
 	}
 	return h
@@ -68,7 +75,8 @@ func TestRow01_LosingEveryRaceEnds(t *testing.T) {
 				}
 				return false
 			})
-			h.landing.Change.Intents, h.landing.Patience = webTo("1.0.1"), test.patience
+			h.wants(webTo("1.0.1")...)
+			h.landing.Patience = test.patience
 			landed, err := promotion.Land(t.Context(), h.landing)
 			if got := reason(err); got != test.reason || (err != nil && fault.Of(err).Kind != fault.KindRetryable) {
 				t.Fatalf("Land = %v, want reason %q", err, test.reason)
@@ -99,7 +107,7 @@ func TestLandStopsWithItsContext(t *testing.T) {
 		}
 		return false
 	})
-	h.landing.Change.Intents = webTo("1.0.1")
+	h.wants(webTo("1.0.1")...)
 	if _, err := promotion.Land(ctx, h.landing); err == nil {
 		t.Error("Land went on after its context ended")
 	}
@@ -112,7 +120,7 @@ func TestLandStopsWithItsContext(t *testing.T) {
 // after the intent was noted.
 func TestRow31_ReplayLooksForVendoredCharts(t *testing.T) {
 	h := newHost(t, gittest.Files{"Chart.yaml": list("1.0.0")})
-	h.landing.Change.Intents = webTo("1.0.1")
+	h.wants(webTo("1.0.1")...)
 	h.repository.Commit("vendor", gittest.Files{"charts/web-1.0.0.tgz": "archive"})
 	_, err := promotion.Land(t.Context(), h.landing)
 	if reason(err) != "VendoredChartStale" || !strings.Contains(fault.Of(err).Hint, "helm dependency update") {
@@ -124,8 +132,8 @@ func TestRow31_ReplayLooksForVendoredCharts(t *testing.T) {
 func TestSeveralIntentsOfOneFile(t *testing.T) {
 	two := list("1.0.0") + "- {name: api, version: 2.0.0}\n"
 	h := newHost(t, gittest.Files{"Chart.yaml": two})
-	h.landing.Change.Intents = append(webTo("1.0.1"), promotion.Intent{
-		File: "Chart.yaml", Kind: promotion.Dependency, Name: "api", From: "2.0.0", To: "2.0.1"})
+	h.wants(append(webTo("1.0.1"), promotion.Intent{
+		File: "Chart.yaml", Kind: promotion.Dependency, Name: "api", From: "2.0.0", To: "2.0.1"})...)
 	h.repository.Commit("comment", gittest.Files{"Chart.yaml": "# new\n" + two})
 	landed, err := promotion.Land(t.Context(), h.landing)
 	if err != nil || landed.Outcome != promotion.Promoted {

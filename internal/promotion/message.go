@@ -26,10 +26,27 @@ const (
 
 // Operations of the trailer Lockstep-Operation that this package writes.
 const (
-	operationPromote = "promote"
-	operationRemove  = "remove"
-	operationEdit    = "edit"
+	operationPromote  = "promote"
+	operationRemove   = "remove"
+	operationEdit     = "edit"
+	operationRollback = "rollback"
+	operationHold     = "hold"
+	operationReject   = "reject"
+	operationRelease  = "release"
 )
+
+const operationTrailer = "Lockstep-Operation: "
+
+// operation is what a mark of a hold is called.
+func (h Hold) operation(m Mark) string {
+	switch {
+	case m == MarkRelease:
+		return operationRelease
+	case h.Version != "":
+		return operationReject
+	}
+	return operationHold
+}
 
 // Compose gives the commit's message: subject and body, the changelog, and the
 // trailers as the last paragraph, which Git's own tools read.
@@ -107,17 +124,22 @@ func composedTrailers(applied []Applied) []string {
 		if a.Outcome != Promoted {
 			continue
 		}
-		lines = append(lines, "Lockstep-Application: "+oneLine(a.Intent.Application()))
-		if operation = operationPromote; a.Intent.Kind == Removal {
-			operation = operationRemove
-		} else {
-			lines = append(lines, "Lockstep-Version: "+oneLine(a.Intent.To))
+		version := a.Intent.To
+		switch operation = operationPromote; {
+		case a.Intent.Mark != "":
+			operation, version = a.Intent.Hold.operation(a.Intent.Mark), a.Intent.Hold.Version
+		case a.Intent.Kind == Removal:
+			operation, version = operationRemove, ""
 		}
-		if previous := oneLine(a.Intent.From); previous != "" {
-			lines = append(lines, "Lockstep-Previous: "+previous)
+		for _, line := range []struct{ key, value string }{
+			{"Lockstep-Application: ", a.Intent.Application()}, {"Lockstep-Version: ", version}, {"Lockstep-Previous: ", a.Intent.From},
+		} {
+			if value := oneLine(line.value); value != "" {
+				lines = append(lines, line.key+value)
+			}
 		}
 	}
-	return append([]string{"Lockstep-Operation: " + operation}, lines...)
+	return append([]string{operationTrailer + operation}, lines...)
 }
 
 // changelog makes other people's words harmless: what they wrote as subjects

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
@@ -36,7 +37,8 @@ type Proposed struct {
 	// Commit is the tip at which nothing was left to do; what the base got, of
 	// Promoted; what is proposed, of Opened.
 	Commit  git.Hash
-	Request forge.Request // the zero value where there is none
+	Request forge.Request      // the zero value where there is none
+	Held    environment.Closed // of Waiting: by what
 }
 
 // proposer brings one promotion onto a branch of its own and opens a pull
@@ -123,7 +125,7 @@ func (w *proposer) attempt(ctx context.Context) (Proposed, error) {
 		return Proposed{}, err
 	}
 	if applied.Outcome != Promoted {
-		return Proposed{Outcome: applied.Outcome, Commit: base.Hash}, w.giveUp(ctx)
+		return Proposed{Outcome: applied.Outcome, Commit: base.Hash, Held: applied.Held}, w.giveUp(ctx)
 	}
 	overtaken, old, err := w.overtaken(ctx)
 	if err != nil || overtaken.Outcome != "" {

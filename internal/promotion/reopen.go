@@ -56,9 +56,9 @@ func (e *Everywhere) reopenOne(ctx context.Context, env environment.Environment,
 	if e.DryRun {
 		again := *e
 		again.Promotion = p
-		return again.preview(ctx, t, r)
+		return again.land(ctx, t, r)
 	}
-	if r = e.deliver(ctx, env, t, p); r.Err != nil {
+	if r = e.deliver(ctx, env, t, p); r.Err != nil || r.Outcome == Waiting {
 		return r
 	}
 	if err := drop(ctx, t.Remote, ref); err != nil {

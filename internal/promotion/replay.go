@@ -14,13 +14,24 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
-// Change is everything that a commit shall bring: edits that intents explain,
-// and edits that nobody explains.
+// Work is what a commit shall bring: it is done anew on each tip that it is
+// overtaken by.
+type Work interface {
+	// start is the tip that it is done on first.
+	start() git.Hash
+	// replay does it on a tip that r holds.
+	replay(ctx context.Context, r *git.Repository, tip git.Hash) ([]Applied, []git.File, error)
+}
+
+// Change is Work that consists of edits: those that intents explain, and those
+// that nobody explains.
 type Change struct {
 	Base    git.Hash // the commit that Plain was made on
 	Intents []Intent
 	Plain   []git.File
 }
+
+func (c Change) start() git.Hash { return c.Base }
 
 // Split takes the files that differ from base and finds out which of them are
 // just what the intents come to on base. The rest is Plain.
@@ -96,7 +107,7 @@ func filesOf(applied []Applied) []git.File {
 	changed := contents(applied)
 	var files []git.File
 	for _, path := range slices.Sorted(maps.Keys(changed)) {
-		files = append(files, git.File{Path: path, Content: changed[path]})
+		files = append(files, git.File{Path: path, Content: changed[path], Deleted: changed[path] == nil})
 	}
 	return files
 }

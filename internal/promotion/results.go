@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
@@ -23,6 +24,16 @@ type Result struct {
 	Err         error    // of Refused and Failed
 	DryRun      bool     // nothing was written: it is what would come of it
 	Diff        string   // of a dry run, as git diff prints it
+
+	held environment.Closed // by what, where it waits for a hold
+}
+
+// heldBy says so of a result that waits.
+func (r Result) heldBy(c environment.Closed) Result {
+	if r.Outcome == Waiting {
+		r.held, r.Reason = c, environment.Decision{Closed: []environment.Closed{c}}.Reason()
+	}
+	return r
 }
 
 // MarshalJSON is what programs print of it.

@@ -37,7 +37,7 @@ func TargetOf(env environment.Environment, remote *git.Remote) Target {
 // intent is the wish to have the promotion's version at the target. It is a
 // Usage fault where the application's name leads to another place.
 func (p Promotion) intent(t Target) (Intent, error) {
-	i := Intent{To: p.Version, Exact: p.Exact}
+	i := Intent{To: p.Version, Exact: p.Exact, Automatic: p.reopened, Mark: p.Mark, Hold: p.Hold}
 	if t.File == "" {
 		i.File, i.Kind, i.Add = path.Join(t.Path, chartFile), Dependency, p.Add
 		i.Name, i.Alias, i.Repository = p.Chart.Name, p.Chart.Alias, p.Chart.Repository
@@ -47,6 +47,10 @@ func (p Promotion) intent(t Target) (Intent, error) {
 		return i, nil
 	}
 	name := p.there()
+	if p.Mark != "" && name == "" && !t.fileEach() {
+		i.File, i.Kind = path.Join(t.Path, t.File), Entry // beside it stands what holds for all
+		return i, nil
+	}
 	if p.Remove {
 		return i, fault.Refused("NotRemovable", fmt.Errorf("remove %s from %s: entries of %s are removed by hand", name, t.Environment, t.File), "Commit the change yourself.")
 	}
@@ -127,7 +131,7 @@ func know(tree Tree, i Intent) (known, error) {
 // or, where it names none, the one that the promotion does. What is not a
 // repository of charts, such as a folder beside, is nothing to ask.
 func (p Promotion) checkPublished(ctx context.Context, tree Tree, i Intent) error {
-	if p.Published == nil || p.Remove {
+	if p.Published == nil || p.Remove || p.Mark != "" {
 		return nil
 	}
 	k, err := know(tree, i)

@@ -38,22 +38,26 @@ func (t commitTree) Exists(path string) (bool, error) {
 	return err == nil, err
 }
 
-// overlay is a tree with some files changed, not yet written anywhere.
+// overlay is a tree with some files changed, not yet written anywhere; nil: gone.
 type overlay struct {
 	base  Tree
 	files map[string][]byte
 }
 
 func (o overlay) Read(path string) ([]byte, error) {
-	if content, ok := o.files[path]; ok {
-		return content, nil
+	content, ok := o.files[path]
+	switch {
+	case !ok:
+		return o.base.Read(path)
+	case content == nil:
+		return nil, fmt.Errorf("read %s: %w", path, fs.ErrNotExist)
 	}
-	return o.base.Read(path)
+	return content, nil
 }
 
 func (o overlay) Exists(path string) (bool, error) {
-	if _, ok := o.files[path]; ok {
-		return true, nil
+	if content, ok := o.files[path]; ok {
+		return content != nil, nil
 	}
 	return o.base.Exists(path)
 }

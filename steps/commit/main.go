@@ -122,7 +122,7 @@ func (c *config) landing(ctx context.Context, repository *git.Repository, head s
 		committer.Email = c.CommitterEmail
 	}
 	return promotion.Landing{
-		Remote: remote, Repository: repository, Branch: branch, Change: change,
+		Remote: remote, Repository: repository, Branch: branch, Work: change,
 		Message: promotion.Message{Text: c.Message, Changelog: c.Changelog, Trailers: c.Trailers},
 		Author:  author, Committer: committer, Patience: c.Timeout,
 	}, nil

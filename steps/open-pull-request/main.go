@@ -14,8 +14,6 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
-	"github.com/lockstep-cd/lockstep/internal/registry"
-	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -35,23 +33,13 @@ type config struct {
 	Downgrade       bool          `param:"allow-downgrade" desc:"Whether to propose a version that is lower than the environment's. Otherwise the outcome is superseded."`
 	Changelog       string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the request's text."`
 	Source          string        `param:"source" desc:"Repository and commit that the version was built from. Example: https://git.example.com/acme/user-service@<40 hex digits>"`
-	Run             string        `param:"run" desc:"Run that does this: namespace/name"`
-	Forge           string        `param:"forge" desc:"What the Git host is: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
 	AutoMerge       bool          `param:"auto-merge" desc:"Whether to merge the request as soon as its forge finds it ready. Without wait, as long as timeout allows."`
-	MergeMethod     string        `param:"merge-method" desc:"How to merge: merge, squash or rebase. Empty: as the forge does by itself."`
 	Wait            time.Duration `param:"wait" default:"0s" desc:"How long to wait until the request is merged, by whomever. 0s: it is opened and left at that, unless auto-merge. Example: 30m"`
-	SkipChartCheck  bool          `param:"skip-chart-check" desc:"Whether to propose without looking whether the chart is published."`
-	ChartTimeout    time.Duration `param:"chart-timeout" default:"2m" desc:"How long to wait for the chart to be published. Example: 5m"`
-	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
-	AuthorName      string        `param:"author-name" default:"Lockstep" desc:"Name of the commit's author."`
-	AuthorEmail     string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commit's author."`
 	Timeout         time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take, besides wait. Example: 10m"`
 
-	git.Login
-	signature.Folder
-	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
+	promotion.Means
 
-	Outcome string `result:"outcome" desc:"opened, promoted (it was merged), unchanged or superseded (the branch has the version or a higher one, or a newer one is proposed)."`
+	Outcome string `result:"outcome" desc:"opened, promoted (it was merged), unchanged or superseded (the branch has the version or a higher one, or a newer one is proposed), or waiting (it is held)."`
 	Request string `result:"url" desc:"Address of the pull request. Empty where there is none."`
 	Number  string `result:"number" desc:"Its number."`
 	Merged  string `result:"merged-commit" desc:"The 40-hex commit that the branch got. Empty while the request is open."`
@@ -88,39 +76,21 @@ func run(ctx context.Context, c *config) error {
 }
 
 func (c *config) promotion() (promotion.Promotion, error) {
-	key, err := c.Key()
-	if err != nil {
-		return promotion.Promotion{}, err
-	}
 	chart, err := promotion.ChartOf(c.Application, edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository}, c.Add)
 	if err != nil {
 		return promotion.Promotion{}, err
 	}
-	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
-	p := promotion.Promotion{
-		Application: c.Application, Chart: chart,
-		Version: c.Version, Add: c.Add, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run,
-		Author: author, Committer: author, Key: key, Patience: c.Timeout,
-	}
-	if c.SkipChartCheck {
-		return p, nil
-	}
-	client, err := registry.New(registry.Access{
-		DockerConfig: registry.FindDockerConfig(c.Docker, c.Creds), Insecure: c.Insecure, CAFile: c.CAFile(),
-	})
-	if err != nil {
-		return p, err
-	}
-	p.Published = (&registry.Publications{Client: client, Patience: c.ChartTimeout}).Await
-	return p, nil
+	p, err := c.Promotion(c.Timeout)
+	p.Application, p.Chart, p.Version, p.Add, p.Exact = c.Application, chart, c.Version, c.Add, c.Downgrade
+	p.Changelog, p.Source = c.Changelog, c.Source
+	return p, err
 }
 
 func (c *config) pullRequests() promotion.PullRequests {
-	how := promotion.PullRequests{Forge: forge.Kind(c.Forge), Merge: c.AutoMerge, Method: forge.Method(c.MergeMethod), Wait: c.Wait}
-	if how.Merge && how.Wait == 0 {
-		how.Wait = c.Timeout
+	if c.AutoMerge && c.Wait == 0 {
+		return c.PullRequests(true, c.Timeout)
 	}
-	return how
+	return c.PullRequests(c.AutoMerge, c.Wait)
 }
 
 // tell sets the results, of a failure as far as it came.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"runtime/debug"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -14,8 +15,6 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
-	"github.com/lockstep-cd/lockstep/internal/registry"
-	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
@@ -36,25 +35,21 @@ type config struct {
 	BreakGlass      string        `param:"break-glass" desc:"Why an environment whose promotion is Never is promoted all the same; recorded in the commit. Example: INC-4711"`
 	Changelog       string        `param:"changelog" desc:"Subjects of the application's commits, one per line; the first 20 go into the message."`
 	Source          string        `param:"source" desc:"Repository and commit that the version was built from. Example: https://git.example.com/acme/user-service@<40 hex digits>"`
-	Run             string        `param:"run" desc:"Run that does this: namespace/name"`
-	SkipChartCheck  bool          `param:"skip-chart-check" desc:"Whether to promote without looking whether the chart is published."`
-	ChartTimeout    time.Duration `param:"chart-timeout" default:"2m" desc:"How long to wait for the chart to be published. Example: 5m"`
-	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
-	AuthorName      string        `param:"author-name" default:"Lockstep" desc:"Name of the commits' author."`
-	AuthorEmail     string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commits' author."`
-	Forge           string        `param:"forge" desc:"What the environments' Git host is, for those with delivery: pull-request: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
 	AutoMerge       bool          `param:"auto-merge" desc:"Whether to wait for pull requests, as long as timeout allows, and merge each as soon as its forge finds it ready. Otherwise they are opened, and a person merges them."`
-	MergeMethod     string        `param:"merge-method" desc:"How to merge: merge, squash or rebase. Empty: as the forge does by itself."`
 	Timeout         time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take, races with others included. Example: 10m"`
 
-	git.Login
-	signature.Folder
-	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
+	promotion.Means
 
 	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, opened, refused, failed."`
 }
 
+// growth is how far the heap may grow before it is collected, in percent of what
+// lives. Many promotions run at the same time on one node, each for a moment, and
+// what counts there is their memory.
+const growth = 25
+
 func main() {
+	debug.SetGCPercent(growth)
 	step.Main("promote", "promote a version into all eligible environments", run)
 }
 
@@ -165,38 +160,24 @@ func (c *config) open(url string) (*git.Remote, error) {
 }
 
 func (c *config) everywhere(known *environment.Environments) (promotion.Everywhere, error) {
-	key, err := c.Key()
-	if err != nil {
-		return promotion.Everywhere{}, err
-	}
 	chart, err := c.chart()
 	if err != nil {
 		return promotion.Everywhere{}, err
 	}
-	author := git.Signature{Name: c.AuthorName, Email: c.AuthorEmail}
-	p := promotion.Promotion{
-		Application: c.Application, Chart: chart,
-		Version: c.Version, Add: c.Add, Exact: c.Downgrade, Changelog: c.Changelog, Source: c.Source, Run: c.Run, BreakGlass: c.BreakGlass,
-		Author: author, Committer: author, Key: key, Patience: c.Timeout,
+	p, err := c.Promotion(c.Timeout)
+	if err != nil {
+		return promotion.Everywhere{}, err
 	}
-	if !c.SkipChartCheck {
-		client, err := registry.New(registry.Access{
-			DockerConfig: registry.FindDockerConfig(c.Docker, c.Creds), Insecure: c.Insecure, CAFile: c.CAFile(),
-		})
-		if err != nil {
-			return promotion.Everywhere{}, err
-		}
-		p.Published = (&registry.Publications{Client: client, Patience: c.ChartTimeout}).Await
-	}
+	p.Application, p.Chart, p.Version, p.Add, p.Exact = c.Application, chart, c.Version, c.Add, c.Downgrade
+	p.Changelog, p.Source, p.BreakGlass = c.Changelog, c.Source, c.BreakGlass
 	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open, PullRequests: c.pullRequests()}, nil
 }
 
 func (c *config) pullRequests() promotion.PullRequests {
-	how := promotion.PullRequests{Forge: forge.Kind(c.Forge), Method: forge.Method(c.MergeMethod)}
 	if c.AutoMerge {
-		how.Merge, how.Wait = true, c.Timeout
+		return c.PullRequests(true, c.Timeout)
 	}
-	return how
+	return c.PullRequests(false, 0)
 }
 
 func (c *config) say(ctx context.Context, r promotion.Result) {

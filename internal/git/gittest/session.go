@@ -19,6 +19,7 @@ import (
 //
 //	repository <name> [folder]             create it, with a first commit of the folder's files
 //	push <name> <branch> <message> <folder> commit as somebody else would
+//	revision <variable> <name> <revision>   put a commit's name into a variable
 //	host login <user> <password>           ask for credentials from now on
 //	host old-protocol                      speak version 0 only
 //	host status <n> <status> [push]        fail the next n requests (that push)
@@ -45,6 +46,7 @@ func Sessions(t *testing.T, dir string) testscript.Params {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"repository": repositoryCommand,
 			"push":       pushCommand,
+			"revision":   revisionCommand,
 			"host":       hostCommand,
 			"exits":      Exits,
 			"expand":     Expand,
@@ -111,6 +113,17 @@ func pushCommand(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("no repository %s", args[0])
 	}
 	r.CommitTo(args[1], args[2], readFiles(ts, args[3]))
+}
+
+func revisionCommand(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: revision variable name revision")
+	}
+	r := sessionOf(ts).repositories[args[1]]
+	if r == nil {
+		ts.Fatalf("no repository %s", args[1])
+	}
+	ts.Setenv(args[0], r.Git("rev-parse", "--verify", args[2]))
 }
 
 func hostCommand(ts *testscript.TestScript, neg bool, args []string) {

@@ -1,0 +1,322 @@
+package promotion
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+)
+
+// LastVerified is what RollBack goes back to where nothing else is said: what the
+// environment verified last that differs from what its branch has.
+const LastVerified = "last-verified"
+
+// RollBack makes one commit that brings back, in one environment, an earlier
+// version of the Promotion's application or, without one, every file as it was at
+// an earlier commit. to is a version, a commit (at least 7 digits) or
+// LastVerified. The Promotion's Hold comes with it, for each application whose
+// version changes; it is left out when it is the zero value. No gate is asked.
+//
+// Where there is nothing to go back to, that is a Refused fault
+// NothingToRollBackTo. A to that is none of these is a Usage fault.
+func (e Everywhere) RollBack(ctx context.Context, env environment.Environment, to string) ([]Result, error) {
+	to = cmp.Or(to, LastVerified)
+	switch version := edit.CheckVersion(to) == nil && !isCommit(to); {
+	case version && e.Application == "":
+		return nil, fault.Usage("InvalidArguments", fmt.Errorf("%s is a version: of which application?", to), "")
+	case !version && !isCommit(to) && to != LastVerified:
+		return nil, fault.Usage("InvalidArguments", fmt.Errorf("%.80q is neither a version, nor a commit, nor %s", to, LastVerified), "Of a commit, give at least 7 digits.")
+	}
+	return e.each(ctx, []environment.Environment{env}, func(ctx context.Context, env environment.Environment, t Target) []Result {
+		b := back{Everywhere: &e, env: env, to: to}
+		var err error
+		if b.draft, err = t.fetch(ctx); err != nil {
+			return []Result{e.result(env.Name).failed(err)}
+		}
+		if e.Application == "" {
+			return b.everything(ctx)
+		}
+		return []Result{b.application(ctx, b.draft.named(e.Promotion))}
+	}), nil
+}
+
+// isCommit reports whether a text names a commit, by at least seven digits. A
+// version has dots.
+func isCommit(text string) bool {
+	return len(text) >= 7 && len(text) <= len(git.Zero) && strings.Trim(text, "0123456789abcdefABCDEF") == ""
+}
+
+// back is one rollback.
+type back struct {
+	*Everywhere
+	env   environment.Environment
+	draft draft
+	to    string
+}
+
+// application sets the earlier version, as whoever asks for it by name would.
+func (b *back) application(ctx context.Context, p Promotion) Result {
+	r := p.result(b.env.Name)
+	i, err := b.draft.begin(p)
+	if err != nil {
+		return r.failed(err)
+	}
+	k, err := b.draft.know(p)
+	if err != nil {
+		return r.failed(err)
+	}
+	p.Exact, p.back = true, true
+	if p.Version, err = b.version(ctx, k, i.From); err != nil {
+		return r.failed(err)
+	}
+	r.Version = p.Version
+	if b.DryRun {
+		again := *b.Everywhere
+		again.Promotion = p
+		return again.landOn(ctx, b.draft, r)
+	}
+	return b.deliver(ctx, b.env, b.draft.target, p)
+}
+
+// version finds the one to go back to.
+func (b *back) version(ctx context.Context, k known, current string) (string, error) {
+	if b.to == LastVerified {
+		records, err := b.records()
+		if err != nil {
+			return "", err
+		}
+		for _, record := range records {
+			if version := record.Version(k.name); version != "" && version != current {
+				return version, nil
+			}
+		}
+		return "", b.nothing("no other version of " + k.name + " is on record as verified")
+	}
+	if !isCommit(b.to) {
+		return b.to, nil
+	}
+	commit, err := b.commit(ctx)
+	if err != nil {
+		return "", err
+	}
+	find, err := draft{b.draft.target, b.draft.repository, git.Ref{Hash: commit}}.finder()
+	if err != nil {
+		return "", err
+	}
+	_, version, err := find(k.name)
+	if err != nil {
+		return "", fault.Refused("ApplicationNotFound", fmt.Errorf("find %s at %s: %w", k.name, commit.Short(), err),
+			"Where it was not there yet, take it out: lockstep remove application "+k.name+" --env "+b.env.Name)
+	}
+	return version, nil
+}
+
+func (b *back) records() ([]environment.Record, error) {
+	up := b.read[b.env.Name]()
+	if up.err != nil {
+		return nil, fmt.Errorf("read the deployment records of %s: %w", b.env.Name, up.err)
+	}
+	return environment.StillVerified(up.records, b.env.Name), nil
+}
+
+func (b *back) nothing(why string) error {
+	return fault.Refused("NothingToRollBackTo", fmt.Errorf("roll %s back: %s", b.env.Name, why),
+		"Say which: --to VERSION or --to COMMIT. git log --notes=lockstep in the environment's repository shows what there was.")
+}
+
+// commit finds the one that was named among those of the branch, so that nothing
+// comes in that was never on it.
+func (b *back) commit(ctx context.Context) (git.Hash, error) {
+	commits, err := b.history(ctx)
+	if err != nil {
+		return "", err
+	}
+	var found []git.Hash
+	for _, c := range commits {
+		if strings.HasPrefix(string(c), strings.ToLower(b.to)) {
+			found = append(found, c)
+		}
+	}
+	switch len(found) {
+	case 0:
+		return "", b.nothing(fmt.Sprintf("%s is not among the last %d commits of its branch", b.to, len(commits)))
+	case 1:
+		return found[0], nil
+	}
+	return "", fault.Usage("InvalidArguments", fmt.Errorf("%s begins the names of %d commits", b.to, len(found)), "Give more digits.")
+}
+
+// history fetches the branch's last commits with their files, newest first.
+func (b *back) history(ctx context.Context) (commits []git.Hash, err error) {
+	if err := b.draft.target.Remote.Fetch(ctx, b.draft.repository, b.draft.tip, mostCommits); err != nil {
+		return nil, err
+	}
+	err = b.draft.repository.Log(b.draft.tip.Hash, func(c git.CommitInfo) bool {
+		commits = append(commits, c.Hash)
+		return len(commits) < mostCommits
+	})
+	return commits, err
+}
+
+// everything brings the files of a commit back.
+func (b *back) everything(ctx context.Context) []Result {
+	whole := Result{Environment: b.env.Name}
+	commit, err := b.earlier(ctx)
+	if err != nil {
+		return []Result{whole.failed(err)}
+	}
+	work := &restoration{target: b.draft.target, tip: b.draft.tip.Hash, commit: commit, hold: b.Hold}
+	m := Message{
+		Text:     fmt.Sprintf("chore: roll %s back to %s", b.env.Name, commit.Short()),
+		Trailers: append(b.trailers(b.draft.target), operationTrailer+operationRollback, "Lockstep-Restores: "+string(commit)),
+	}
+	if why := brief(b.Hold.Reason); why != "" {
+		m.Text += "\n\n" + why
+	}
+	landed, err := b.draft.land(ctx, b.Everywhere, m, work)
+	if err != nil {
+		return []Result{whole.failed(err)}
+	}
+	var results []Result
+	for _, a := range landed.Applied {
+		if a.Intent.Mark == "" {
+			r := Result{Environment: b.env.Name, Application: a.Intent.Application(), Version: a.Intent.To, Outcome: RolledBack}
+			if a.Intent.Kind == Removal {
+				r.Outcome = Removed
+			}
+			results = append(results, r)
+		}
+	}
+	if len(results) == 0 {
+		whole.Outcome = Unchanged
+		if landed.Outcome == Promoted {
+			whole.Outcome = RolledBack
+		}
+		results = []Result{whole}
+	}
+	for i := range results {
+		results[i].Commit, results[i].DryRun = landed.Commit, b.DryRun
+	}
+	results[0].Diff = landed.diff // it is one commit
+	return results
+}
+
+// earlier is the commit to go back to as a whole.
+func (b *back) earlier(ctx context.Context) (git.Hash, error) {
+	switch {
+	case b.env.Delivery == environment.ByPullRequest && !b.DryRun:
+		return "", fault.Refused("RollbackByPullRequest", fmt.Errorf("roll %s back as a whole: it takes pull requests, one for each application", b.env.Name),
+			"Roll its applications back by name; or revert by a pull request of your own.")
+	case b.to != LastVerified:
+		return b.commit(ctx)
+	}
+	records, err := b.records()
+	if err != nil {
+		return "", err
+	}
+	commits, err := b.history(ctx)
+	if err != nil {
+		return "", err
+	}
+	for _, record := range records {
+		commit := git.Hash(record.Commit)
+		if !slices.Contains(commits, commit) {
+			continue
+		}
+		files, err := difference(b.draft.repository, b.draft.target, b.draft.tip.Hash, commit)
+		if err != nil || len(files) > 0 {
+			return commit, err
+		}
+	}
+	return "", b.nothing("no other state of its branch is on record as verified")
+}
+
+// difference is what brings the files of a commit back onto a tip, but for the holds.
+func difference(r *git.Repository, t Target, tip, commit git.Hash) ([]git.File, error) {
+	files, err := r.Difference(tip, commit)
+	return slices.DeleteFunc(files, func(f git.File) bool {
+		return t.Path != "." && !strings.HasPrefix(f.Path, t.Path+"/") || strings.HasSuffix("/"+f.Path, "/"+holdsFile)
+	}), err
+}
+
+// restoration is Work that makes a target what it was at a commit, and holds what
+// changes its version by that.
+type restoration struct {
+	target      Target
+	tip, commit git.Hash
+	hold        Hold // the zero value: nothing is held
+}
+
+func (w *restoration) start() git.Hash { return w.tip }
+
+func (w *restoration) replay(ctx context.Context, r *git.Repository, tip git.Hash) ([]Applied, []git.File, error) {
+	files, err := difference(r, w.target, tip, w.commit)
+	if err != nil {
+		return nil, nil, err
+	}
+	changed, err := w.changed(r, tip)
+	if err != nil {
+		return nil, nil, err
+	}
+	applied := make([]Applied, len(changed))
+	var marks []Intent
+	for i, change := range changed {
+		applied[i] = Applied{Intent: change, Outcome: Promoted}
+		if w.hold != (Hold{}) {
+			mark := Intent{File: change.File, Kind: change.Kind, Mark: MarkHold, Hold: w.hold}
+			mark.Hold.Application = change.Alias
+			marks = append(marks, mark)
+		}
+	}
+	held, err := applyAll(ctx, CommitTree(r, tip), nil, marks)
+	return applied, append(files, filesOf(held)...), err
+}
+
+// changed are the versions that come back, as intents that say so.
+func (w *restoration) changed(r *git.Repository, tip git.Hash) ([]Intent, error) {
+	now, err := draft{w.target, r, git.Ref{Hash: tip}}.versions(nil)
+	if err != nil {
+		return nil, err
+	}
+	then, err := draft{w.target, r, git.Ref{Hash: w.commit}}.versions(nil)
+	if err != nil {
+		return nil, err
+	}
+	names := maps.Clone(now)
+	maps.Copy(names, then)
+	var changed []Intent
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		i := Intent{File: path.Join(w.target.Path, cmp.Or(w.target.File, chartFile)), Kind: Dependency, Alias: name, From: now[name], To: then[name]}
+		if i.To == "" {
+			i.Kind = Removal
+		}
+		if i.From != i.To {
+			changed = append(changed, i)
+		}
+	}
+	return changed, nil
+}
+
+// Marked makes or takes back the Promotion's Hold in the chosen environments. It
+// is always a commit: a hold that waits for a review holds nothing.
+func (e Everywhere) Marked(ctx context.Context, chosen []environment.Environment) []Result {
+	return e.each(ctx, chosen, func(ctx context.Context, env environment.Environment, t Target) []Result {
+		r := e.result(env.Name)
+		r.Version = e.Hold.Version
+		d, err := t.fetch(ctx)
+		if err != nil {
+			return []Result{r.failed(err)}
+		}
+		marking := e
+		marking.Promotion = d.named(e.Promotion)
+		return []Result{marking.landOn(ctx, d, r)}
+	})
+}
