@@ -64,7 +64,7 @@ func (l *lab) rushes(ctx context.Context, f fixture, contenders []contender, n, 
 			}
 			if err != nil {
 				result[at].Wrong++
-				slog.Warn("does not count", "contender", c.Name, "writers", n, "error", err)
+				slog.Warn("does not count", "contender", c.Name, "writers", n, "error", brief(err))
 				continue
 			}
 			result[at].Rushes = append(result[at].Rushes, measured)

@@ -107,7 +107,7 @@ func (l *lab) growDeployments(ctx context.Context, g *growth, runs int) error {
 		}
 		if err != nil {
 			g.Wrong++
-			slog.Warn("does not count", "applications", g.Applications, "error", err)
+			slog.Warn("does not count", "applications", g.Applications, "error", brief(err))
 			continue
 		}
 		g.Deployments = append(g.Deployments, used)

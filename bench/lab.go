@@ -181,3 +181,13 @@ func (l *lab) treeAfter(ctx context.Context, f fixture, versions map[string]stri
 	}
 	return git(ctx, p.repository, "write-tree")
 }
+
+// brief is an error as one line of a log: a hundred writers say a lot.
+func brief(err error) string {
+	const most = 300
+	text := strings.Join(strings.Fields(err.Error()), " ")
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}

@@ -1,7 +1,7 @@
 // Command bench measures Lockstep side by side with what one would use
 // instead, and writes the results beside itself:
 //
-//	go run ./bench            the benchmarks, about a quarter of an hour
+//	go run ./bench            the benchmarks, about three quarters of an hour
 //	go run ./bench --xl       one promotion on 840,000 commits, beside S; a report of its own
 //	go run ./bench --quick    few runs on a tiny repository; writes nothing
 //
@@ -58,6 +58,7 @@ type results struct {
 	Weights    []weight
 	Works      []work
 	Growth     []growth
+	Views      *views
 	Took       time.Duration
 }
 
@@ -145,7 +146,7 @@ func measureAll(ctx context.Context, root, cache string, p plan) (*results, erro
 	if err != nil {
 		return nil, err
 	}
-	packages := []string{"./bench/measure", "./bench/gogit"}
+	packages := []string{"./bench/measure", "./bench/gogit", "./cmd/lockstep"}
 	for _, step := range steps {
 		packages = append(packages, "./steps/"+step)
 	}
@@ -197,6 +198,9 @@ func (r *results) measure(ctx context.Context, l *lab, cache string, steps []str
 	}
 	if !p.Quick {
 		if r.Growth, err = l.growths(ctx, cache, p.Warmups, p.Runs); err != nil {
+			return err
+		}
+		if r.Views, err = l.look(ctx, cache, p.Warmups, p.Runs); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func (l *lab) promotions(ctx context.Context, c condition, contenders []contende
 			switch {
 			case err != nil:
 				result.Series[at].Wrong++
-				slog.Warn("does not count", "contender", contender.Name, "error", err)
+				slog.Warn("does not count", "contender", contender.Name, "error", brief(err))
 			case i >= warmups:
 				result.Series[at].Trials = append(result.Series[at].Trials, measured)
 			}

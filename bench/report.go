@@ -65,6 +65,7 @@ func (r *results) markdown() string {
 		r.contentionTable(&p)
 		r.weightTable(&p)
 		r.growthTable(&p)
+		r.viewsTable(&p)
 	}
 	return p.String()
 }

@@ -19,6 +19,7 @@ func (r *results) targets(p *page) {
 		r.weightTargets(p)
 	}
 	r.growthTargets(p)
+	r.viewsTargets(p)
 }
 
 func met(ok bool) string {

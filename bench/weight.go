@@ -37,7 +37,7 @@ const (
 // first kind.
 func kindOf(step string) string {
 	switch step {
-	case "clone", "next-version", "tag", "bump-version", "commit", "promote", "rollback":
+	case "clone", "next-version", "tag", "bump-version", "commit", "promote", "open-pull-request", "rollback":
 		return gitOnly
 	case "package-image", "package-chart":
 		return packaging

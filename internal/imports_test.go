@@ -26,6 +26,7 @@ var rooms = map[string][]string{
 	"environment": {"yaml", "signature"},
 	"registry":    {"redact", "yaml"},
 	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge"}, // forge: one of two ways to deliver
+	"view":        {"git", "environment", "promotion"},
 	"chart":       {"registry", "redact"},
 	"cluster":     {"redact", "clock"},
 	"release":     {"cluster", "chart"},

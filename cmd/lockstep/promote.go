@@ -47,7 +47,7 @@ func promoteCommand() *cli.Command {
 			&cli.BoolFlag{Name: "add-missing", Usage: "add the application's chart to environments that do not have it, from --chart-repository"},
 			&cli.StringFlag{Name: "chart-repository", Usage: "`URL` of the repository that environments take the chart from"},
 			&cli.StringFlag{Name: "add-changelog", Usage: "`FILE` with the changes, one per line, for the commit's message"},
-		}, placeFlags(), publicationFlags(), requestFlags(), commitFlags()),
+		}, placeFlags(), publicationFlags(), requestFlags(), waitFlags(), commitFlags()),
 		Action:       promoteAction,
 		OnUsageError: usageError,
 	}
@@ -67,7 +67,7 @@ func placeFlags() []cli.Flag {
 // commitFlags say how commits are made, whatever they are about.
 func commitFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"},
+		environmentsFlag(),
 		&cli.BoolFlag{Name: "dry-run", Usage: "print what would change, and change nothing"},
 		&cli.StringFlag{Name: "signing-key", EnvVars: []string{"LOCKSTEP_SIGNING_KEY"}, Usage: "`FILE` with the SSH or OpenPGP private key that signs the commits"},
 		&cli.StringFlag{Name: "signing-passphrase-file", EnvVars: []string{"LOCKSTEP_SIGNING_PASSPHRASE_FILE"}, Usage: "`FILE` with that key's passphrase"},
@@ -75,6 +75,25 @@ func commitFlags() []cli.Flag {
 		&cli.BoolFlag{Name: "batch-mode", Aliases: []string{"b"}, Usage: "never ask anything, which is so anyway"},
 		outputFlag(),
 	}
+}
+
+// waitFlags say how long a program goes on.
+func waitFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.BoolFlag{Name: "wait", Usage: "wait until it is deployed and verified, by the deployment records, as long as --timeout allows; ends with 4 where that failed"},
+	}
+}
+
+// arrived waits for what was promoted, where that is asked for.
+func arrived(ctx context.Context, c *cli.Context, everywhere promotion.Everywhere, results []promotion.Result) []promotion.Result {
+	if !c.Bool("wait") || c.Bool("dry-run") || c.Bool("no-poll") {
+		return results
+	}
+	return everywhere.Arrived(ctx, results)
+}
+
+func environmentsFlag() cli.Flag {
+	return &cli.StringFlag{Name: "environments", Value: defaultEnvironments, EnvVars: []string{"LOCKSTEP_ENVIRONMENTS"}, Usage: "`FILE`, or URL of a Git repository with environments.yaml"}
 }
 
 // requestFlags say what becomes of pull requests.
@@ -109,7 +128,7 @@ func promoteAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return announce(c, results)
+	return announce(c, arrived(ctx, c, everywhere, results))
 }
 
 // announce prints what came of it; the error is what the program ends with.

@@ -24,7 +24,7 @@ func rollbackCommand() *cli.Command {
 		Flags: slices.Concat([]cli.Flag{
 			&cli.StringFlag{Name: "to", Value: promotion.LastVerified, Usage: "`VERSION` of the application, or commit of the environment's repository, to go back to"},
 			&cli.BoolFlag{Name: "no-hold", Usage: "let automatic promotions go on"},
-		}, reasonFlags(), publicationFlags(), requestFlags(), commitFlags()),
+		}, reasonFlags(), publicationFlags(), requestFlags(), waitFlags(), commitFlags()),
 		Action:       rollbackAction,
 		OnUsageError: usageError,
 	}
@@ -119,7 +119,7 @@ func rollbackAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	return announce(c, results)
+	return announce(c, arrived(ctx, c, a.everywhere, results))
 }
 
 // markAction needs each of the others but APPLICATION of a hold.

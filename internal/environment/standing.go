@@ -114,6 +114,17 @@ func LastVerified(records []Record, environment string) (Record, bool) {
 	return Record{}, false
 }
 
+// Last is the record of what an environment did last, also where that failed before
+// anything was changed; false when there is none.
+func Last(records []Record, environment string) (last Record, ok bool) {
+	for _, r := range records {
+		if r.Environment == environment && r.State != Superseded && (!ok || !r.Finished.Before(last.Finished)) {
+			last, ok = r, true
+		}
+	}
+	return last, ok
+}
+
 // StillVerified are the records of the commits that an environment verified and
 // did not fail with later, newest first.
 func StillVerified(records []Record, environment string) (verified []Record) {

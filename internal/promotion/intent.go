@@ -72,8 +72,9 @@ const (
 	Released   Outcome = "released"
 	Unchanged  Outcome = "unchanged"
 	Superseded Outcome = "superseded"
-	Waiting    Outcome = "waiting" // a gate is closed, or it is held
-	Opened     Outcome = "opened"  // a pull request is open
+	Waiting    Outcome = "waiting"  // a gate is closed, or it is held
+	Opened     Outcome = "opened"   // a pull request is open
+	Verified   Outcome = "verified" // it runs, and was found healthy
 	Refused    Outcome = "refused"
 	Failed     Outcome = "failed"
 )

@@ -65,22 +65,21 @@ func (r Result) failed(err error) Result {
 }
 
 // Err is what a program that promoted into all of them ends with: nil when none
-// failed, a refusal when every one that failed was refused for good, and else
-// an error that a retry may cure.
+// failed, a fault of the kind that all have in common, such as a refusal when every
+// one that failed was refused for good, and else an error that a retry may cure.
 func Err(results []Result) error {
 	var errs []error
-	kind := fault.KindRefused
 	var first fault.Error
 	for _, r := range results {
 		if r.Err == nil {
 			continue
 		}
 		f := fault.Of(r.Err)
-		if len(errs) == 0 {
+		switch {
+		case len(errs) == 0:
 			first = f
-		}
-		if f.Kind != fault.KindRefused {
-			kind = fault.KindRetryable
+		case f.Kind != first.Kind:
+			first.Kind = fault.KindRetryable
 		}
 		errs = append(errs, fmt.Errorf("%s: %w", r.Environment, r.Err))
 	}
@@ -90,7 +89,7 @@ func Err(results []Result) error {
 	case len(errs) == 1 && len(results) == 1:
 		return results[0].Err
 	}
-	return &fault.Error{Kind: kind, Reason: first.Reason, Hint: first.Hint, Err: errors.Join(errs...)}
+	return &fault.Error{Kind: first.Kind, Reason: first.Reason, Hint: first.Hint, Err: errors.Join(errs...)}
 }
 
 // Bounds of what Outcomes names one by one: a step's results have room for

@@ -1,0 +1,320 @@
+// Package view knows what people look at: which version of what is wanted,
+// deployed and verified where, since when, by whom, and how far behind. All of it
+// is read from Git alone, so also of clusters out of reach.
+package view
+
+import (
+	"cmp"
+	"context"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/Masterminds/semver/v3"
+
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+)
+
+// Environment is what Git says of one.
+type Environment struct {
+	environment.Environment
+	Commit git.Hash `json:"commit,omitempty"` // of its branch
+	// State is what became of the last deployment; "": none is on record.
+	State        environment.State `json:"state,omitempty"`
+	Reason       string            `json:"reason,omitempty"` // of a failure, in CamelCase
+	Finished     time.Time         `json:"finished,omitzero"`
+	Applications []Application     `json:"applications,omitempty"`
+	Held         []promotion.Hold  `json:"held,omitempty"`
+	Waiting      []promotion.Wish  `json:"waiting,omitempty"`
+	Events       []Event           `json:"-"` // newest first
+	// Err says why the rest is missing, and Error the same for programs.
+	Err   error  `json:"-"`
+	Error string `json:"error,omitempty"`
+}
+
+// Application is one in an environment.
+type Application struct {
+	Name     string    `json:"name"`
+	Chart    string    `json:"chart,omitempty"` // where that is another name
+	Desired  string    `json:"desired"`         // what the branch says
+	Since    time.Time `json:"since,omitzero"`  // when the branch got it; zero: longer ago than was looked at, or nobody said
+	By       string    `json:"by,omitempty"`
+	Commit   git.Hash  `json:"commit,omitempty"`
+	Deployed string    `json:"deployed,omitempty"` // by the last deployment
+	Verified string    `json:"verified,omitempty"` // by the last one that was verified
+	// VerifiedSince is when the verification of Verified that still holds finished.
+	VerifiedSince time.Time `json:"verifiedSince,omitzero"`
+	// Behind is how many higher versions any environment has or had; BehindSince is
+	// when the first of them was seen.
+	Behind      int       `json:"behind"`
+	BehindSince time.Time `json:"behindSince,omitzero"`
+}
+
+// Event is something that happened in an environment: a commit to its branch or
+// the end of a deployment.
+type Event struct {
+	When        time.Time           `json:"when"`
+	Environment string              `json:"environment"`
+	What        string              `json:"what"` // an operation, "commit", or the state of a deployment
+	Commit      git.Hash            `json:"commit"`
+	By          string              `json:"by,omitempty"`  // who committed
+	Run         string              `json:"run,omitempty"` // that deployed: namespace/name
+	Text        string              `json:"text,omitempty"`
+	Changes     []promotion.Changed `json:"changes,omitempty"`
+}
+
+// Depth is how many commits of each branch are looked at.
+const Depth = 1000
+
+// atOnce bounds how many environments are read at the same time.
+const atOnce = 16
+
+// Read reads the chosen environments at the same time. One that cannot be read
+// says so in its Err and keeps no other from being shown. With a cache, only what
+// changed since is fetched.
+func Read(ctx context.Context, chosen []environment.Environment, open func(url string) (*git.Remote, error), cache Cache) []Environment {
+	found := make([]Environment, len(chosen))
+	free := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i, env := range chosen {
+		all.Go(func() {
+			free <- struct{}{}
+			defer func() { <-free }()
+			found[i] = read(ctx, env, open, cache)
+		})
+	}
+	all.Wait()
+	compare(found)
+	return found
+}
+
+func read(ctx context.Context, env environment.Environment, open func(string) (*git.Remote, error), cache Cache) Environment {
+	e := Environment{Environment: env}
+	remote, err := open(env.Repository)
+	var s seen
+	if err == nil {
+		s, err = look(ctx, promotion.TargetOf(env, remote), env, cache)
+	}
+	if err != nil {
+		e.Err, e.Error = err, err.Error()
+		return e
+	}
+	e.Commit, e.Held, e.Waiting = s.Tip, s.Content.Holds, s.Wishes
+	e.judge(s)
+	return e
+}
+
+// seen is what was fetched of an environment, and where its refs were then.
+type seen struct {
+	Tip     git.Hash             `json:"tip"`
+	Notes   git.Hash             `json:"notes"`
+	Waits   []git.Ref            `json:"waits"`
+	Content promotion.Content    `json:"content"`
+	Records []environment.Record `json:"records"`
+	Wishes  []promotion.Wish     `json:"wishes"`
+}
+
+// look asks where the refs are and fetches what is not in the cache.
+func look(ctx context.Context, t promotion.Target, env environment.Environment, cache Cache) (seen, error) {
+	s, known := cache.get(env)
+	tip, err := t.Remote.Tip(ctx, t.Branch)
+	if err != nil {
+		return seen{}, err
+	}
+	refs, err := t.Remote.Refs(ctx, git.NotesRef, promotion.WaitingRefs(env.Name))
+	if err != nil {
+		return seen{}, err
+	}
+	notes, waits := git.Zero, []git.Ref{}
+	for _, ref := range refs {
+		if ref.Name == git.NotesRef {
+			notes = ref.Hash
+		} else if ref.Name > promotion.WaitingRefs(env.Name) {
+			waits = append(waits, ref)
+		}
+	}
+	fresh := known
+	if !known || s.Tip != tip.Hash {
+		fresh = false
+		if s.Content, err = t.Look(ctx, tip, Depth); err != nil {
+			return seen{}, err
+		}
+	}
+	if !known || s.Notes != notes {
+		fresh = false
+		if s.Records, err = records(ctx, t.Remote, env); err != nil {
+			return seen{}, err
+		}
+	}
+	if !known || !slices.Equal(s.Waits, waits) {
+		fresh = false
+		if s.Wishes, err = t.Wishes(ctx, waits); err != nil {
+			return seen{}, err
+		}
+	}
+	s.Tip, s.Notes, s.Waits = tip.Hash, notes, waits
+	if !fresh {
+		cache.put(ctx, env, s)
+	}
+	return s, nil
+}
+
+// records are those of the environment, in the order in which they finished.
+func records(ctx context.Context, remote *git.Remote, env environment.Environment) ([]environment.Record, error) {
+	notes, err := remote.AllNotes(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []environment.Record
+	for commit, note := range notes {
+		found, warnings := environment.ParseRecords(string(commit), note, env.RecordKey...)
+		for _, w := range warnings {
+			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", env.Name, "error", w)
+		}
+		for _, r := range found {
+			if r.Environment == env.Name {
+				all = append(all, r)
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b environment.Record) int { return a.Finished.Compare(b.Finished) })
+	return all, nil
+}
+
+// judge says what the records and the history mean for each application.
+func (e *Environment) judge(s seen) {
+	var last, verified *environment.Record
+	for i := range s.Records {
+		r := &s.Records[i]
+		if r.State == environment.Superseded || r.Revision == 0 {
+			continue
+		}
+		if last = r; r.State == environment.Verified {
+			verified = r
+		}
+	}
+	if last != nil {
+		e.State, e.Reason, e.Finished = last.State, last.Reason, last.Finished
+	}
+	brought := map[promotion.Changed]promotion.Entered{}
+	for _, commit := range slices.Backward(s.Content.History) {
+		for _, c := range commit.Changes {
+			brought[promotion.Changed{Application: c.Application, Version: c.Version}] = commit
+		}
+	}
+	deployed, right := versionsOf(last), versionsOf(verified)
+	since := verifiedSince(s.Records)
+	for _, a := range s.Content.Applications {
+		app := Application{Name: a.Name, Chart: a.Chart, Desired: a.Version, Deployed: deployed[a.Name], Verified: right[a.Name], VerifiedSince: since[a.Name]}
+		for _, name := range []string{a.Name, cmp.Or(a.Chart, a.Name)} {
+			if commit, ok := brought[promotion.Changed{Application: name, Version: a.Version}]; ok {
+				app.Since, app.By, app.Commit = commit.When, commit.By, commit.Commit
+			}
+		}
+		e.Applications = append(e.Applications, app)
+	}
+	e.Events = events(e.Name, s)
+}
+
+func versionsOf(r *environment.Record) map[string]string {
+	versions := map[string]string{}
+	if r == nil {
+		return versions
+	}
+	for _, a := range r.Applications {
+		versions[a.Name] = a.Version
+	}
+	return versions
+}
+
+// verifiedSince is, by application, when the version that was verified last was
+// verified for the first time without another one in between.
+func verifiedSince(records []environment.Record) map[string]time.Time {
+	since, version := map[string]time.Time{}, map[string]string{}
+	for _, r := range records {
+		if r.State != environment.Verified || r.Revision == 0 {
+			continue
+		}
+		for _, a := range r.Applications {
+			if version[a.Name] != a.Version || since[a.Name].IsZero() {
+				since[a.Name], version[a.Name] = r.Finished, a.Version
+			}
+		}
+	}
+	return since
+}
+
+func events(name string, s seen) []Event {
+	var all []Event
+	for _, c := range s.Content.History {
+		all = append(all, Event{
+			When: c.When, Environment: name, What: cmp.Or(c.Operation, "commit"), Commit: c.Commit, By: c.By, Text: c.Subject, Changes: c.Changes,
+		})
+	}
+	for _, r := range s.Records {
+		all = append(all, Event{When: r.Finished, Environment: name, What: string(r.State), Commit: git.Hash(r.Commit), Run: r.Run, Text: r.Reason})
+	}
+	slices.SortStableFunc(all, func(a, b Event) int { return b.When.Compare(a.When) })
+	return all
+}
+
+// compare counts, for each application, the higher versions that some environment
+// has, or got by one of the commits that were looked at.
+func compare(environments []Environment) {
+	known := map[string]map[string]time.Time{} // by application and version: when it was seen first
+	meet := func(application, version string, when time.Time) {
+		if known[application] == nil {
+			known[application] = map[string]time.Time{}
+		}
+		first, there := known[application][version]
+		if !there || !when.IsZero() && (first.IsZero() || when.Before(first)) {
+			known[application][version] = when
+		}
+	}
+	for _, e := range environments {
+		for _, a := range e.Applications {
+			meet(a.Title(), a.Desired, a.Since)
+		}
+		called := map[string]string{}
+		for _, a := range e.Applications {
+			called[a.Name] = a.Title()
+		}
+		for _, event := range e.Events {
+			for _, c := range event.Changes {
+				if c.Version != "" {
+					meet(cmp.Or(called[c.Application], c.Application), c.Version, event.When)
+				}
+			}
+		}
+	}
+	parsed := map[string]*semver.Version{}
+	for _, versions := range known {
+		for version := range versions {
+			if v, err := semver.NewVersion(version); err == nil {
+				parsed[version] = v
+			}
+		}
+	}
+	for _, e := range environments {
+		for i := range e.Applications {
+			a := &e.Applications[i]
+			mine := parsed[a.Desired]
+			for version, when := range known[a.Title()] {
+				if other := parsed[version]; mine == nil || other == nil || !other.GreaterThan(mine) {
+					continue
+				}
+				a.Behind++
+				if !when.IsZero() && (a.BehindSince.IsZero() || when.Before(a.BehindSince)) {
+					a.BehindSince = when
+				}
+			}
+		}
+	}
+}
+
+// Title is the name under which the same application of several environments is
+// shown: its chart's.
+func (a Application) Title() string { return cmp.Or(a.Chart, a.Name) }
