@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -33,5 +34,25 @@ func TestProbe(t *testing.T) {
 	}
 	if err := probe(context.Background(), server.URL+"/absent", time.Millisecond); err == nil {
 		t.Error("a page that is not there counts as healthy")
+	}
+}
+
+// TestProbeConnectsAnew: what answered once need not be asked for ever.
+func TestProbeConnectsAnew(t *testing.T) {
+	type number struct{}
+	connections := 0
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Context().Value(number{}) == 1 {
+			w.WriteHeader(http.StatusNotFound)
+		}
+	}))
+	server.Config.ConnContext = func(ctx context.Context, _ net.Conn) context.Context {
+		connections++
+		return context.WithValue(ctx, number{}, connections)
+	}
+	server.Start()
+	defer server.Close()
+	if err := probe(context.Background(), server.URL, 10*time.Second); err != nil {
+		t.Error(err)
 	}
 }

@@ -85,12 +85,17 @@ func probe(ctx context.Context, url string, patience time.Duration) error {
 	}
 }
 
+// fresh connects anew for each request: where a Service is so new that the node
+// does not know its address yet, a connection may lead out of the cluster, and stays
+// there.
+var fresh = &http.Client{Transport: &http.Transport{Proxy: http.ProxyFromEnvironment, DisableKeepAlives: true}}
+
 func ask(ctx context.Context, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return err
 	}
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := fresh.Do(req)
 	if err != nil {
 		return err
 	}

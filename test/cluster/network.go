@@ -54,8 +54,13 @@ func forwardPackets(ctx context.Context) error {
 	return nil
 }
 
+// forwardRules are put in front of what is there, one after the other. The last one ends what still has a Service's
+// address: kube-proxy does not know it yet, and outside of this machine anything might answer.
 func forwardRules() [][]string {
-	return [][]string{{"FORWARD", "-i", bridge, "-j", "ACCEPT"}, {"FORWARD", "-o", bridge, "-j", "ACCEPT"}}
+	return [][]string{
+		{"FORWARD", "-i", bridge, "-j", "ACCEPT"}, {"FORWARD", "-o", bridge, "-j", "ACCEPT"},
+		{"FORWARD", "-d", serviceNetwork, "-j", "REJECT"},
+	}
 }
 
 // unplugPods removes the bridge's ends of pods that are gone. Left in place, the network namespace at the other end
