@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"strings"
-	"text/tabwriter"
 
 	"github.com/urfave/cli/v2"
 
@@ -67,12 +66,11 @@ func readEnvironments(name string) (*environment.Environments, error) {
 }
 
 func printEnvironments(w io.Writer, file *environment.Environments) error {
-	t := tabwriter.NewWriter(w, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTRATEGY\tDELIVERY\tAFTER\tGATES")
+	t := table{head: []string{"NAME", "STRATEGY", "DELIVERY", "AFTER", "GATES"}}
 	for _, e := range file.InOrder() {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\n", e.Name, e.Promotion, e.Delivery, orNone(strings.Join(e.After, ", ")), orNone(gates(e)))
+		t.add(e.Name, string(e.Promotion), string(e.Delivery), orNone(strings.Join(e.After, ", ")), orNone(gates(e)))
 	}
-	return t.Flush()
+	return t.print(w, "text")
 }
 
 // gates says in words when a version gets in; what it waits for is in another column.

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/urfave/cli/v2"
@@ -177,9 +176,7 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 	if err != nil {
 		return none, err
 	}
-	open := func(url string) (*git.Remote, error) {
-		return git.NewRemote(url, git.Access{RetryFor: c.Duration("timeout")})
-	}
+	open := opener(c)
 	key, err := signingKey(c)
 	if err != nil {
 		return none, err
@@ -200,6 +197,13 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 		p.Published = (&registry.Publications{Client: client, Patience: c.Duration("timeout")}).Await
 	}
 	return promotion.Everywhere{Promotion: p, Known: known, Open: open, DryRun: c.Bool("dry-run"), PullRequests: pullRequestsOf(c)}, nil
+}
+
+// opener reaches repositories with the credentials that git would use.
+func opener(c *cli.Context) func(url string) (*git.Remote, error) {
+	return func(url string) (*git.Remote, error) {
+		return git.NewRemote(url, git.Access{RetryFor: c.Duration("timeout")})
+	}
 }
 
 // pullRequestsOf: who merges waits until that is done. Of flags that contradict
@@ -351,23 +355,19 @@ func printResults(out io.Writer, results []promotion.Result) error {
 		_, err := fmt.Fprintln(out, "nothing to do")
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	several := slices.ContainsFunc(results, func(r promotion.Result) bool { return r.Application != results[0].Application })
-	columns := func(environment, application, version, outcome, commit, reason string) {
-		if several {
-			environment += "\t" + application + "\t" + version
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", environment, outcome, commit, reason)
-	}
-	columns("ENVIRONMENT", "APPLICATION", "VERSION", "OUTCOME", "COMMIT", "")
+	t := table{head: []string{"ENVIRONMENT", "APPLICATION", "VERSION", "OUTCOME", "COMMIT", ""}}
 	for _, r := range results {
 		outcome := string(r.Outcome)
 		if r.DryRun {
 			outcome += " (dry run)"
 		}
-		columns(r.Environment, r.Application, r.Version, outcome, r.Commit.Short(), cmp.Or(r.Reason, r.URL))
+		if !several {
+			r.Application, r.Version = "", "" // who asks knows
+		}
+		t.add(r.Environment, r.Application, r.Version, outcome, r.Commit.Short(), cmp.Or(r.Reason, r.URL))
 	}
-	if err := w.Flush(); err != nil {
+	if err := t.print(out, "text"); err != nil {
 		return err
 	}
 	for _, r := range results {

@@ -38,7 +38,7 @@ func holdCommand() *cli.Command {
 		Description: "One commit to the environment's repository says so, for one application or for all. What would be promoted automatically waits until lockstep release; " +
 			"a version that is asked for with --env goes in.",
 		Flags:        slices.Concat(reasonFlags(), commitFlags()),
-		Action:       markAction(promotion.MarkHold, "APPLICATION"),
+		Action:       holdAction(0, "APPLICATION"),
 		OnUsageError: usageError,
 	}
 }
@@ -51,7 +51,7 @@ func rejectCommand() *cli.Command {
 		Description: "One commit to the environment's repository says so. The version waits where it would be promoted automatically and is refused where it is asked for; others go in. " +
 			"lockstep release ENVIRONMENT APPLICATION VERSION takes it back.",
 		Flags:        slices.Concat(reasonFlags(), commitFlags()),
-		Action:       markAction(promotion.MarkHold, "APPLICATION", "VERSION"),
+		Action:       holdAction(2, "APPLICATION", "VERSION"),
 		OnUsageError: usageError,
 	}
 }
@@ -122,20 +122,16 @@ func rollbackAction(c *cli.Context) error {
 	return announce(c, arrived(ctx, c, a.everywhere, results))
 }
 
-// markAction needs each of the others but APPLICATION of a hold.
-func markAction(mark promotion.Mark, others ...string) cli.ActionFunc {
+// holdAction takes the others behind ENVIRONMENT, of which so many are needed.
+func holdAction(need int, others ...string) cli.ActionFunc {
 	return func(c *cli.Context) error {
 		ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 		defer cancel()
-		need := 0
-		if len(others) > 1 {
-			need = len(others)
-		}
 		a, err := aboutOf(ctx, c, need, others...)
 		if err != nil {
 			return err
 		}
-		a.everywhere.Mark = mark
+		a.everywhere.Mark = promotion.MarkHold
 		return announce(c, a.everywhere.Marked(ctx, []environment.Environment{a.environment}))
 	}
 }

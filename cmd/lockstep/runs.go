@@ -51,12 +51,11 @@ func listRuns(c *cli.Context) error {
 		fmt.Fprintln(c.App.ErrWriter, "no runs are kept; lockstep run makes one")
 		return nil
 	}
-	t := tabwriter.NewWriter(c.App.Writer, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(t, "NAME\tSTARTED\tDURATION\tSTATUS")
+	t := table{head: []string{"NAME", "STARTED", "DURATION", "STATUS"}}
 	for _, r := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\n", r.Name, r.Started.Local().Format(time.DateTime), duration(r), status(r))
+		t.add(r.Name, r.Started.Local().Format(time.DateTime), duration(r), status(r))
 	}
-	return t.Flush()
+	return t.print(c.App.Writer, "text")
 }
 
 func duration(r runner.Record) string {

@@ -39,22 +39,36 @@ func (e *Environments) Find(name string) (Environment, error) {
 	return Environment{}, fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s; %s", quoted(name), suggest(name, e.names())), "")
 }
 
-// Named are the environments of these names, in promotion order and each once.
-// An unknown name is a usage fault. An environment whose strategy is Never is
-// refused unless breakGlass says for people why it is promoted nevertheless;
-// the caller records that reason. Gates are not looked at: Decide does.
-func (e *Environments) Named(breakGlass string, names ...string) ([]Environment, error) {
+// Of are the environments of these names, in promotion order and each once; without
+// names, all. An unknown name is a usage fault.
+func (e *Environments) Of(names ...string) ([]Environment, error) {
 	for _, name := range names {
-		env, err := e.Find(name)
-		switch {
-		case err != nil:
+		if _, err := e.Find(name); err != nil {
 			return nil, err
-		case env.Promotion == Never && strings.TrimSpace(breakGlass) == "":
-			return nil, fault.Refused("PromotionRefused", fmt.Errorf("promote to %s: its strategy is Never", name),
+		}
+	}
+	return e.only(func(env Environment) bool { return len(names) == 0 || slices.Contains(names, env.Name) }), nil
+}
+
+// Named are the environments of these names that somebody promotes into, as Of gives
+// them; without names, none. One whose strategy is Never is refused unless breakGlass
+// says for people why it is promoted nevertheless; the caller records that reason.
+// Gates are not looked at: Decide does.
+func (e *Environments) Named(breakGlass string, names ...string) ([]Environment, error) {
+	if len(names) == 0 {
+		return nil, nil
+	}
+	chosen, err := e.Of(names...)
+	if err != nil {
+		return nil, err
+	}
+	for _, env := range chosen {
+		if env.Promotion == Never && strings.TrimSpace(breakGlass) == "" {
+			return nil, fault.Refused("PromotionRefused", fmt.Errorf("promote to %s: its strategy is Never", env.Name),
 				"Where it must be, give the reason with --break-glass; it is recorded in the commit.")
 		}
 	}
-	return e.only(func(env Environment) bool { return slices.Contains(names, env.Name) }), nil
+	return chosen, nil
 }
 
 func (e *Environments) only(wanted func(Environment) bool) []Environment {

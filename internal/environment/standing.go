@@ -114,6 +114,16 @@ func LastVerified(records []Record, environment string) (Record, bool) {
 	return Record{}, false
 }
 
+// LastApplied is the record of an environment's last deployment that made a revision
+// of the release; false when there is none.
+func LastApplied(records []Record, environment string) (Record, bool) {
+	found := relevant(records, environment)
+	if len(found) == 0 {
+		return Record{}, false
+	}
+	return found[len(found)-1], true
+}
+
 // Last is the record of what an environment did last, also where that failed before
 // anything was changed; false when there is none.
 func Last(records []Record, environment string) (last Record, ok bool) {

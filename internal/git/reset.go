@@ -3,7 +3,6 @@ package git
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -63,36 +62,6 @@ func (r *Repository) switchFiles(from, to Hash) error {
 		}
 	}
 	return r.writeIndex(entries)
-}
-
-// differences are those of two commits, in the order in which they can be
-// applied: what goes makes room, files come, links come last.
-func (r *Repository) differences(from, to Hash) ([]difference, error) {
-	a, err := r.treeHash(from)
-	if err != nil {
-		return nil, err
-	}
-	b, err := r.treeHash(to)
-	if err != nil {
-		return nil, err
-	}
-	var all []difference
-	err = r.diff(a, b, "", func(d difference) error {
-		all = append(all, d)
-		return nil
-	})
-	slices.SortFunc(all, func(a, b difference) int { return a.stage() - b.stage() })
-	return all, err
-}
-
-func (d difference) stage() int {
-	switch d.new.Mode {
-	case filemode.Empty:
-		return 0
-	case filemode.Symlink:
-		return 2
-	}
-	return 1
 }
 
 func (w *worktree) apply(d difference, entries map[string]*index.Entry) error {

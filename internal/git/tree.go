@@ -146,26 +146,45 @@ func (r *Repository) diffEntry(at string, was, is object.TreeEntry, visit func(d
 // ChangedPaths lists the files that differ between two commits, sorted. Zero
 // stands for the empty tree.
 func (r *Repository) ChangedPaths(from, to Hash) ([]string, error) {
-	a, err := r.treeHash(from)
-	if err != nil {
-		return nil, err
-	}
-	b, err := r.treeHash(to)
-	if err != nil {
-		return nil, err
-	}
+	all, err := r.differences(from, to)
 	var paths []string
-	err = r.diff(a, b, "", func(d difference) error {
+	for _, d := range all {
 		paths = append(paths, d.path)
-		return nil
-	})
+	}
 	slices.Sort(paths)
 	return slices.Compact(paths), err
 }
 
-// Difference lists what, committed on from, makes its files those of to, sorted by
-// path. A submodule that differs is ErrInvalid.
-func (r *Repository) Difference(from, to Hash) ([]File, error) {
+// Difference lists what, committed on from, makes those of its files that are
+// wanted the ones of to. A submodule among them that differs is ErrInvalid.
+func (r *Repository) Difference(from, to Hash, wanted func(path string) bool) ([]File, error) {
+	all, err := r.differences(from, to)
+	if err != nil {
+		return nil, err
+	}
+	var files []File
+	for _, d := range all {
+		switch {
+		case !wanted(d.path):
+		case d.old.Mode == filemode.Submodule || d.new.Mode == filemode.Submodule:
+			return nil, fmt.Errorf("%s: %w: it is a submodule", d.path, ErrInvalid)
+		case d.new.Hash.IsZero():
+			files = append(files, File{Path: d.path, Deleted: true})
+		default:
+			content, err := r.blob(d.new.Hash)
+			if err != nil {
+				return nil, err
+			}
+			files = append(files, File{Path: d.path, Content: content, Mode: Mode(d.new.Mode)})
+		}
+	}
+	return files, nil
+}
+
+// differences are those of two commits, of which Zero stands for the empty tree, in
+// the order in which they can be applied: what goes makes room, files come, links
+// come last.
+func (r *Repository) differences(from, to Hash) ([]difference, error) {
 	a, err := r.treeHash(from)
 	if err != nil {
 		return nil, err
@@ -174,21 +193,23 @@ func (r *Repository) Difference(from, to Hash) ([]File, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []File
+	var all []difference
 	err = r.diff(a, b, "", func(d difference) error {
-		if d.old.Mode == filemode.Submodule || d.new.Mode == filemode.Submodule {
-			return fmt.Errorf("%s: %w: it is a submodule", d.path, ErrInvalid)
-		}
-		if d.new.Hash.IsZero() {
-			files = append(files, File{Path: d.path, Deleted: true})
-			return nil
-		}
-		content, err := r.blob(d.new.Hash)
-		files = append(files, File{Path: d.path, Content: content, Mode: Mode(d.new.Mode)})
-		return err
+		all = append(all, d)
+		return nil
 	})
-	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
-	return files, err
+	slices.SortFunc(all, func(a, b difference) int { return a.stage() - b.stage() })
+	return all, err
+}
+
+func (d difference) stage() int {
+	switch d.new.Mode {
+	case filemode.Empty:
+		return 0
+	case filemode.Symlink:
+		return 2
+	}
+	return 1
 }
 
 func (r *Repository) treeHash(commit Hash) (plumbing.Hash, error) {

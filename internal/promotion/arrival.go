@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
@@ -26,21 +27,16 @@ import (
 // get as far as the branch a Retryable one, NotPromoted; and ctx's end one,
 // NotDeployed.
 func (e Everywhere) Arrived(ctx context.Context, results []Result) []Result {
-	e.prepare(ctx)
 	arrived := make([]Result, len(results))
-	done := make(chan int)
+	var all sync.WaitGroup
 	for i, r := range results {
-		go func() {
-			arrived[i] = e.arrive(ctx, r)
-			done <- i
-		}()
+		all.Go(func() {
+			if arrived[i] = e.arrive(ctx, r); e.Tell != nil {
+				e.Tell(arrived[i])
+			}
+		})
 	}
-	for range results {
-		i := <-done
-		if e.Tell != nil {
-			e.Tell(arrived[i])
-		}
-	}
+	all.Wait()
 	return arrived
 }
 
@@ -180,15 +176,7 @@ func (a *arrival) records(ctx context.Context) ([]environment.Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []environment.Record
-	for commit, note := range notes {
-		found, warnings := environment.ParseRecords(string(commit), note, a.env.RecordKey...)
-		for _, w := range warnings {
-			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", a.env.Name, "error", w)
-		}
-		all = append(all, found...)
-	}
-	return all, nil
+	return RecordsOf(ctx, a.env, notes), nil
 }
 
 // judge goes by the last record.

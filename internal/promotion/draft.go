@@ -67,22 +67,21 @@ func (d draft) finder() (func(name string) (k known, version string, err error),
 		return d.findInFile, nil
 	}
 	dependencies, err := d.dependencies()
-	times := map[string]int{}
+	times, named := map[string]int{}, map[string]edit.Dependency{}
 	for _, dependency := range dependencies {
 		times[dependency.Name]++
+		named[dependency.EffectiveName()] = dependency
 	}
 	return func(name string) (known, string, error) {
-		for _, dependency := range dependencies {
-			if dependency.EffectiveName() != name {
-				continue
-			}
-			k := known{name: name, chart: dependency.Name, repository: dependency.Repository, called: dependency.Name, selector: edit.Selector{Name: dependency.Name}}
-			if times[dependency.Name] > 1 {
-				k.called, k.selector = name, edit.Selector{Alias: name}
-			}
-			return k, dependency.Version, nil
+		dependency, there := named[name]
+		if !there {
+			return known{}, "", errAbsent
 		}
-		return known{}, "", errAbsent
+		k := known{name: name, chart: dependency.Name, repository: dependency.Repository, called: dependency.Name, selector: edit.Selector{Name: dependency.Name}}
+		if times[dependency.Name] > 1 {
+			k.called, k.selector = name, edit.Selector{Alias: name}
+		}
+		return k, dependency.Version, nil
 	}, err
 }
 
@@ -98,6 +97,9 @@ func (d draft) named(p Promotion) Promotion {
 	}
 	return p
 }
+
+// errUnlisted is about a target whose applications each have a place of their own.
+var errUnlisted = errors.New("nothing lists the applications")
 
 // errAbsent says that a target does not have an application.
 var errAbsent = errors.New("there is no such application")
@@ -135,16 +137,35 @@ func (d draft) versions(named []string) (map[string]string, error) {
 	if len(named) > 0 {
 		return found, nil
 	}
-	names, err := d.names()
+	list, err := d.applications()
+	for _, a := range list {
+		if edit.CheckVersion(a.Version) == nil {
+			found[a.Name] = a.Version
+		}
+	}
+	return found, err
+}
+
+// applications are all that the target lists; errUnlisted: nothing lists them. What
+// cannot be promoted, such as an entry without a version, is left out.
+func (d draft) applications() (list []Application, err error) {
+	find, err := d.finder()
 	if err != nil {
 		return nil, err
 	}
+	names, err := d.names()
 	for _, name := range names {
-		if _, version, err := find(name); err == nil && edit.CheckVersion(version) == nil {
-			found[name] = version
+		k, version, err := find(name)
+		if err != nil {
+			continue
 		}
+		a := Application{Name: name, Version: version}
+		if k.chart != name {
+			a.Chart = k.chart
+		}
+		list = append(list, a)
 	}
-	return found, nil
+	return list, err
 }
 
 // names are those of all applications.
@@ -157,7 +178,7 @@ func (d draft) names() (names []string, err error) {
 		}
 		return names, err
 	case d.target.ValuePath != "" || d.target.fileEach():
-		return nil, fault.Usage("ApplicationsUnknown", fmt.Errorf("nothing lists the applications of %s: each has a place of its own in %s", d.target.Environment, d.target.File),
+		return nil, fault.Usage("ApplicationsUnknown", fmt.Errorf("%w of %s: each has a place of its own in %s", errUnlisted, d.target.Environment, d.target.File),
 			"Name the applications.")
 	}
 	file := path.Join(d.target.Path, d.target.File)

@@ -103,7 +103,7 @@ func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Tar
 	case !decision.Open():
 		return e.hold(ctx, t, e.Promotion, decision)
 	case e.DryRun:
-		return e.land(ctx, t, r)
+		return e.land(ctx, t, e.Promotion, r)
 	}
 	r = e.deliver(ctx, env, t, e.Promotion)
 	if r.Outcome == Waiting {
@@ -127,7 +127,7 @@ func (e *Everywhere) remove(ctx context.Context, env environment.Environment, t 
 		return r.failed(fault.Refused("EnvironmentFrozen", fmt.Errorf("remove %s from %s: it is frozen", e.Application, env.Name), ""))
 	}
 	if e.DryRun {
-		return e.land(ctx, t, r)
+		return e.land(ctx, t, e.Promotion, r)
 	}
 	if err := e.withdraw(ctx, t); err != nil {
 		return r.failed(err)
@@ -188,26 +188,26 @@ func (e *Everywhere) hold(ctx context.Context, t Target, p Promotion, d environm
 }
 
 // land does what Into would, alone, or says what would come of it.
-func (e *Everywhere) land(ctx context.Context, t Target, r Result) Result {
+func (e *Everywhere) land(ctx context.Context, t Target, p Promotion, r Result) Result {
 	d, err := t.fetch(ctx)
 	if err != nil {
 		return r.failed(err)
 	}
-	return e.landOn(ctx, d, r)
+	return e.landOn(ctx, d, p, r)
 }
 
-func (e *Everywhere) landOn(ctx context.Context, d draft, r Result) Result {
-	i, err := d.begin(e.Promotion)
+func (e *Everywhere) landOn(ctx context.Context, d draft, p Promotion, r Result) Result {
+	i, err := d.begin(p)
 	if err != nil {
 		return r.failed(err)
 	}
-	if err := e.checkPublished(ctx, d.tree(), i); err != nil {
+	if err := p.checkPublished(ctx, d.tree(), i); err != nil {
 		return r.failed(err)
 	}
-	landed, err := d.land(ctx, e, e.message(d.target), d.change(i))
+	landed, err := d.land(ctx, e, p.message(d.target), d.change(i))
 	if err != nil {
 		return r.failed(err)
 	}
-	r.Outcome, r.Commit, r.DryRun, r.Diff = e.outcome(landed.Outcome), landed.Commit, e.DryRun, landed.diff
+	r.Outcome, r.Commit, r.DryRun, r.Diff = p.outcome(landed.Outcome), landed.Commit, e.DryRun, landed.diff
 	return r.heldBy(landed.Applied[0].Held)
 }

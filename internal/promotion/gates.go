@@ -64,14 +64,26 @@ func (e *Everywhere) upstream(ctx context.Context, env environment.Environment) 
 		k, _ := d.know(p)
 		return k.name
 	}
+	up.records = RecordsOf(ctx, env, notes)
+	return up
+}
+
+// RecordsOf reads an environment's deployment records from the notes of its
+// repository, of which several may share one. What cannot be read is warned of.
+func RecordsOf(ctx context.Context, env environment.Environment, notes map[git.Hash]string) []environment.Record {
+	var records []environment.Record
 	for commit, note := range notes {
 		found, warnings := environment.ParseRecords(string(commit), note, env.RecordKey...)
 		for _, w := range warnings {
 			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", env.Name, "error", w)
 		}
-		up.records = append(up.records, found...)
+		for _, r := range found {
+			if r.Environment == env.Name {
+				records = append(records, r)
+			}
+		}
 	}
-	return up
+	return records
 }
 
 // nameOf is the application's name in the environment's records: its alias

@@ -151,15 +151,6 @@ func (h Hold) reason(application string) string {
 	return brief(text)
 }
 
-// brief is a text as one line of bounded length.
-func brief(text string) string {
-	const most = 300
-	if runes := []rune(oneLine(text)); len(runes) > most {
-		return string(runes[:most-1]) + "…"
-	}
-	return oneLine(text)
-}
-
 // applyMark makes or takes back a hold. One of an application that the
 // environment does not have any more can be taken back.
 func applyMark(tree Tree, i Intent) (Applied, error) {

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
@@ -61,7 +60,7 @@ func (t Target) Look(ctx context.Context, tip git.Ref, depth int) (Content, erro
 	}
 	var c Content
 	var err error
-	if c.Applications, err = d.applications(); err != nil {
+	if c.Applications, err = d.applications(); err != nil && !errors.Is(err, errUnlisted) {
 		return Content{}, err
 	}
 	i, err := Promotion{Mark: MarkHold}.intent(t)
@@ -79,42 +78,6 @@ func (t Target) Look(ctx context.Context, tip git.Ref, depth int) (Content, erro
 	return c, err
 }
 
-func (d draft) applications() (list []Application, err error) {
-	if d.target.File == "" {
-		dependencies, err := d.dependencies()
-		for _, dependency := range dependencies {
-			a := Application{Name: dependency.EffectiveName(), Version: dependency.Version}
-			if a.Name != dependency.Name {
-				a.Chart = dependency.Name
-			}
-			list = append(list, a)
-		}
-		return list, err
-	}
-	if d.target.ValuePath != "" || d.target.fileEach() {
-		return nil, nil
-	}
-	names, err := d.names()
-	if err != nil {
-		return nil, err
-	}
-	for _, name := range names {
-		k, version, err := d.findInFile(name)
-		if errors.Is(err, errAbsent) || err != nil && errors.Is(err, edit.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		a := Application{Name: name, Version: version}
-		if k.chart != name {
-			a.Chart = k.chart
-		}
-		list = append(list, a)
-	}
-	return list, nil
-}
-
 // Wishes are the promotions that wait for the target, of refs that Refs gave.
 func (t Target) Wishes(ctx context.Context, refs []git.Ref) ([]Wish, error) {
 	var wishes []Wish
@@ -122,7 +85,7 @@ func (t Target) Wishes(ctx context.Context, refs []git.Ref) ([]Wish, error) {
 		w, err := fetchWaiting(ctx, t.Remote, ref)
 		switch {
 		case errors.Is(err, errNotReadable):
-			wishes = append(wishes, Wish{Application: strings.TrimPrefix(ref.Name, waitingPrefix(t.Environment)), Reason: brief(err.Error())})
+			wishes = append(wishes, Wish{Application: strings.TrimPrefix(ref.Name, WaitingRefs(t.Environment)), Reason: brief(err.Error())})
 		case err != nil:
 			return nil, err
 		default:
@@ -131,9 +94,6 @@ func (t Target) Wishes(ctx context.Context, refs []git.Ref) ([]Wish, error) {
 	}
 	return wishes, nil
 }
-
-// WaitingRefs is where the promotions of an environment wait: a prefix of refs.
-func WaitingRefs(environment string) string { return waitingPrefix(environment) }
 
 func entered(c git.CommitInfo) Entered {
 	e := Entered{Commit: c.Hash, When: c.Committer.When, By: oneLine(c.Author.Name), Subject: oneLine(c.Subject())}

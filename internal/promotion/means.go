@@ -47,8 +47,11 @@ func (m *Means) Promotion(patience time.Duration) (Promotion, error) {
 	return p, nil
 }
 
-// PullRequests are opened and, where merge says so, merged; a wait of 0 leaves them
-// at that.
-func (m *Means) PullRequests(merge bool, wait time.Duration) PullRequests {
-	return PullRequests{Forge: forge.Kind(m.Forge), Method: forge.Method(m.MergeMethod), Merge: merge, Wait: wait}
+// PullRequests are opened and, where merge says so, merged, which may take so long.
+func (m *Means) PullRequests(merge bool, patience time.Duration) PullRequests {
+	how := PullRequests{Forge: forge.Kind(m.Forge), Method: forge.Method(m.MergeMethod), Merge: merge}
+	if merge {
+		how.Wait = patience
+	}
+	return how
 }

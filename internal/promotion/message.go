@@ -156,10 +156,7 @@ func changelog(text string) string {
 			lines = append(lines, "- …")
 			break
 		}
-		if runes := []rune(line); len(runes) > maxChangelogLine {
-			line = string(runes[:maxChangelogLine-1]) + "…"
-		}
-		lines = append(lines, "- "+neutral(strings.TrimPrefix(line, "- ")))
+		lines = append(lines, "- "+neutral(strings.TrimPrefix(cut(line, maxChangelogLine), "- ")))
 	}
 	return strings.Join(lines, "\n")
 }
@@ -192,6 +189,17 @@ func clean(text string) string {
 	}, text)
 	return strings.TrimSpace(text)
 }
+
+// cut is a text of at most so many characters.
+func cut(text string, most int) string {
+	if runes := []rune(text); len(runes) > most {
+		return string(runes[:most-1]) + "…"
+	}
+	return text
+}
+
+// brief is a text as one line of bounded length.
+func brief(text string) string { return cut(oneLine(text), 300) }
 
 // oneLine is clean without line breaks.
 func oneLine(text string) string {

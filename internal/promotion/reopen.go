@@ -20,7 +20,7 @@ func (e Everywhere) Reopen(ctx context.Context, chosen []environment.Environment
 }
 
 func (e *Everywhere) reopen(ctx context.Context, env environment.Environment, t Target) []Result {
-	refs, err := t.Remote.Refs(ctx, waitingPrefix(env.Name))
+	refs, err := t.Remote.Refs(ctx, WaitingRefs(env.Name))
 	if err != nil {
 		return []Result{Result{Environment: env.Name}.failed(err)}
 	}
@@ -54,9 +54,7 @@ func (e *Everywhere) reopenOne(ctx context.Context, env environment.Environment,
 		return r
 	}
 	if e.DryRun {
-		again := *e
-		again.Promotion = p
-		return again.land(ctx, t, r)
+		return e.land(ctx, t, p, r)
 	}
 	if r = e.deliver(ctx, env, t, p); r.Err != nil || r.Outcome == Waiting {
 		return r

@@ -79,9 +79,7 @@ func (b *back) application(ctx context.Context, p Promotion) Result {
 	}
 	r.Version = p.Version
 	if b.DryRun {
-		again := *b.Everywhere
-		again.Promotion = p
-		return again.landOn(ctx, b.draft, r)
+		return b.landOn(ctx, b.draft, p, r)
 	}
 	return b.deliver(ctx, b.env, b.draft.target, p)
 }
@@ -241,10 +239,9 @@ func (b *back) earlier(ctx context.Context) (git.Hash, error) {
 
 // difference is what brings the files of a commit back onto a tip, but for the holds.
 func difference(r *git.Repository, t Target, tip, commit git.Hash) ([]git.File, error) {
-	files, err := r.Difference(tip, commit)
-	return slices.DeleteFunc(files, func(f git.File) bool {
-		return t.Path != "." && !strings.HasPrefix(f.Path, t.Path+"/") || strings.HasSuffix("/"+f.Path, "/"+holdsFile)
-	}), err
+	return r.Difference(tip, commit, func(file string) bool {
+		return (t.Path == "." || strings.HasPrefix(file, t.Path+"/")) && !strings.HasSuffix("/"+file, "/"+holdsFile)
+	})
 }
 
 // restoration is Work that makes a target what it was at a commit, and holds what
@@ -315,8 +312,6 @@ func (e Everywhere) Marked(ctx context.Context, chosen []environment.Environment
 		if err != nil {
 			return []Result{r.failed(err)}
 		}
-		marking := e
-		marking.Promotion = d.named(e.Promotion)
-		return []Result{marking.landOn(ctx, d, r)}
+		return []Result{e.landOn(ctx, d, d.named(e.Promotion), r)}
 	})
 }

@@ -38,12 +38,12 @@ type waiting struct {
 	sealed bool // by the credential of whoever read it
 }
 
-// waitingPrefix is where the promotions of an environment wait.
-func waitingPrefix(environment string) string { return "refs/lockstep/waiting/" + environment + "/" }
+// WaitingRefs is where the promotions of an environment wait: a prefix of refs.
+func WaitingRefs(environment string) string { return "refs/lockstep/waiting/" + environment + "/" }
 
 // waitingRef is where a promotion waits, by the name that the environment has
 // for the application.
-func (p Promotion) waitingRef(t Target) string { return waitingPrefix(t.Environment) + p.there() }
+func (p Promotion) waitingRef(t Target) string { return WaitingRefs(t.Environment) + p.there() }
 
 // there is the application's name in environments and records: its alias, where
 // it has one.
@@ -171,7 +171,7 @@ func sealOf(ref string, text []byte) []byte { return append([]byte(ref+"\n"), te
 // withdraw takes back what waits for the application, by any of its names: it was
 // carried out, or somebody asked for something else since.
 func (p Promotion) withdraw(ctx context.Context, t Target) error {
-	refs, err := t.Remote.Refs(ctx, waitingPrefix(t.Environment))
+	refs, err := t.Remote.Refs(ctx, WaitingRefs(t.Environment))
 	if err != nil || len(refs) == 0 {
 		return err
 	}

@@ -6,8 +6,8 @@ package view
 import (
 	"cmp"
 	"context"
-	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -22,8 +22,10 @@ import (
 type Environment struct {
 	environment.Environment
 	Commit git.Hash `json:"commit,omitempty"` // of its branch
-	// State is what became of the last deployment; "": none is on record.
+	// State is what became of the last deployment, of the commit Deployed; "": none is
+	// on record.
 	State        environment.State `json:"state,omitempty"`
+	Deployed     git.Hash          `json:"deployed,omitempty"`
 	Reason       string            `json:"reason,omitempty"` // of a failure, in CamelCase
 	Finished     time.Time         `json:"finished,omitzero"`
 	Applications []Application     `json:"applications,omitempty"`
@@ -45,7 +47,8 @@ type Application struct {
 	Commit   git.Hash  `json:"commit,omitempty"`
 	Deployed string    `json:"deployed,omitempty"` // by the last deployment
 	Verified string    `json:"verified,omitempty"` // by the last one that was verified
-	// VerifiedSince is when the verification of Verified that still holds finished.
+	// VerifiedSince is when Verified was verified first, without another version that
+	// was verified in between.
 	VerifiedSince time.Time `json:"verifiedSince,omitzero"`
 	// Behind is how many higher versions any environment has or had; BehindSince is
 	// when the first of them was seen.
@@ -130,9 +133,10 @@ func look(ctx context.Context, t promotion.Target, env environment.Environment, 
 	}
 	notes, waits := git.Zero, []git.Ref{}
 	for _, ref := range refs {
-		if ref.Name == git.NotesRef {
+		switch {
+		case ref.Name == git.NotesRef:
 			notes = ref.Hash
-		} else if ref.Name > promotion.WaitingRefs(env.Name) {
+		case strings.HasPrefix(ref.Name, promotion.WaitingRefs(env.Name)):
 			waits = append(waits, ref)
 		}
 	}
@@ -168,45 +172,24 @@ func records(ctx context.Context, remote *git.Remote, env environment.Environmen
 	if err != nil {
 		return nil, err
 	}
-	var all []environment.Record
-	for commit, note := range notes {
-		found, warnings := environment.ParseRecords(string(commit), note, env.RecordKey...)
-		for _, w := range warnings {
-			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", env.Name, "error", w)
-		}
-		for _, r := range found {
-			if r.Environment == env.Name {
-				all = append(all, r)
-			}
-		}
-	}
+	all := promotion.RecordsOf(ctx, env, notes)
 	slices.SortStableFunc(all, func(a, b environment.Record) int { return a.Finished.Compare(b.Finished) })
 	return all, nil
 }
 
 // judge says what the records and the history mean for each application.
 func (e *Environment) judge(s seen) {
-	var last, verified *environment.Record
-	for i := range s.Records {
-		r := &s.Records[i]
-		if r.State == environment.Superseded || r.Revision == 0 {
-			continue
-		}
-		if last = r; r.State == environment.Verified {
-			verified = r
-		}
-	}
-	if last != nil {
-		e.State, e.Reason, e.Finished = last.State, last.Reason, last.Finished
-	}
+	last, _ := environment.Last(s.Records, e.Name)
+	e.State, e.Deployed, e.Reason, e.Finished = last.State, git.Hash(last.Commit), last.Reason, last.Finished
 	brought := map[promotion.Changed]promotion.Entered{}
 	for _, commit := range slices.Backward(s.Content.History) {
 		for _, c := range commit.Changes {
 			brought[promotion.Changed{Application: c.Application, Version: c.Version}] = commit
 		}
 	}
-	deployed, right := versionsOf(last), versionsOf(verified)
-	since := verifiedSince(s.Records)
+	applied, _ := environment.LastApplied(s.Records, e.Name)
+	verified, _ := environment.LastVerified(s.Records, e.Name)
+	deployed, right, since := versionsOf(applied), versionsOf(verified), verifiedSince(s.Records)
 	for _, a := range s.Content.Applications {
 		app := Application{Name: a.Name, Chart: a.Chart, Desired: a.Version, Deployed: deployed[a.Name], Verified: right[a.Name], VerifiedSince: since[a.Name]}
 		for _, name := range []string{a.Name, cmp.Or(a.Chart, a.Name)} {
@@ -219,19 +202,15 @@ func (e *Environment) judge(s seen) {
 	e.Events = events(e.Name, s)
 }
 
-func versionsOf(r *environment.Record) map[string]string {
+func versionsOf(r environment.Record) map[string]string {
 	versions := map[string]string{}
-	if r == nil {
-		return versions
-	}
 	for _, a := range r.Applications {
 		versions[a.Name] = a.Version
 	}
 	return versions
 }
 
-// verifiedSince is, by application, when the version that was verified last was
-// verified for the first time without another one in between.
+// verifiedSince is Application.VerifiedSince of all.
 func verifiedSince(records []environment.Record) map[string]time.Time {
 	since, version := map[string]time.Time{}, map[string]string{}
 	for _, r := range records {

@@ -60,10 +60,12 @@ func (s *site) promoted(r *gittest.Repository, application, version string, vers
 		gittest.Files{"Chart.yaml": list(versions...)})
 }
 
+// recorded is what became of a deployment; one that failed before it changed
+// anything has no versions, and made no revision.
 func (s *site) recorded(r *gittest.Repository, state environment.State, finished time.Time, versions ...string) {
 	s.Helper()
 	record := environment.Record{
-		State: state, Environment: strings.TrimSuffix(filepath.Base(r.URL), ".git"), Commit: r.Head("main"), Run: "acme/1", Revision: 1, Finished: finished.Truncate(time.Second),
+		State: state, Environment: strings.TrimSuffix(filepath.Base(r.URL), ".git"), Commit: r.Head("main"), Run: "acme/1", Revision: min(len(versions), 1), Finished: finished.Truncate(time.Second),
 	}
 	for i, v := range versions {
 		record.Applications = append(record.Applications, environment.Application{Name: string(rune('a' + i)), Version: v})
@@ -109,6 +111,23 @@ func TestStandings(t *testing.T) {
 	}
 	if got := strings.Count(strings.Join(what, " "), "promote"); got != 3 || len(what) != 3+1+5 {
 		t.Errorf("events %v", what)
+	}
+}
+
+// TestFailedBeforeAnythingChanged: the environment's last deployment is that one, and
+// what is deployed is what was before.
+func TestFailedBeforeAnythingChanged(t *testing.T) {
+	s := newSite(t)
+	start := time.Now().Add(-time.Hour)
+	s.recorded(s.staging, environment.Verified, start, "1.0.0", "1.0.0")
+	s.promoted(s.staging, "a", "1.0.1", "1.0.1", "1.0.0")
+	s.recorded(s.staging, environment.Failed, start.Add(time.Minute))
+	staging := s.read("")[0]
+	if staging.State != environment.Failed || staging.Deployed != staging.Commit {
+		t.Errorf("staging is %q at %s, its branch at %s", staging.State, staging.Deployed, staging.Commit)
+	}
+	if a := staging.Applications[0]; a.Desired != "1.0.1" || a.Deployed != "1.0.0" || a.Verified != "1.0.0" {
+		t.Errorf("a: %+v", a)
 	}
 }
 

@@ -87,10 +87,11 @@ func (c *config) promotion() (promotion.Promotion, error) {
 }
 
 func (c *config) pullRequests() promotion.PullRequests {
-	if c.AutoMerge && c.Wait == 0 {
-		return c.PullRequests(true, c.Timeout)
+	how := c.PullRequests(c.AutoMerge, c.Timeout)
+	if c.Wait > 0 {
+		how.Wait = c.Wait
 	}
-	return c.PullRequests(c.AutoMerge, c.Wait)
+	return how
 }
 
 // tell sets the results, of a failure as far as it came.

@@ -170,14 +170,7 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 	}
 	p.Application, p.Chart, p.Version, p.Add, p.Exact = c.Application, chart, c.Version, c.Add, c.Downgrade
 	p.Changelog, p.Source, p.BreakGlass = c.Changelog, c.Source, c.BreakGlass
-	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open, PullRequests: c.pullRequests()}, nil
-}
-
-func (c *config) pullRequests() promotion.PullRequests {
-	if c.AutoMerge {
-		return c.PullRequests(true, c.Timeout)
-	}
-	return c.PullRequests(false, 0)
+	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open, PullRequests: c.PullRequests(c.AutoMerge, c.Timeout)}, nil
 }
 
 func (c *config) say(ctx context.Context, r promotion.Result) {

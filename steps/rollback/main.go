@@ -60,11 +60,7 @@ func run(ctx context.Context, c *config) error {
 	if !c.NoHold {
 		p.Hold = promotion.NewHold(c.Reason, p.Author)
 	}
-	how := c.PullRequests(false, 0)
-	if c.AutoMerge {
-		how = c.PullRequests(true, c.Timeout)
-	}
-	results, err := promotion.Everywhere{Promotion: p, Known: known, Open: open, PullRequests: how}.RollBack(ctx, env, c.To)
+	results, err := promotion.Everywhere{Promotion: p, Known: known, Open: open, PullRequests: c.PullRequests(c.AutoMerge, c.Timeout)}.RollBack(ctx, env, c.To)
 	if err != nil {
 		return err
 	}
