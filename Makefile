@@ -57,11 +57,19 @@ test: ## all tests that need neither root nor a full cluster
 # How many seconds the fuzzers look, all together.
 FUZZTIME := 60
 
+# Without a bound on making inputs smaller, a fuzzer of long inputs does nothing
+# else. Before Go 1.27 one that found nothing may fail at the end of its time
+# (go.dev/issue/75804): only what it wrote down is a finding.
 .PHONY: fuzz
 fuzz: ## let each fuzzer look for what breaks it; what is found goes to its testdata/fuzz
+	@mkdir -p .build
 	@targets=$$(git grep -h --untracked -o 'func Fuzz[A-Za-z]*' -- '*_test.go' | wc -l); \
 	git grep --untracked -o 'func Fuzz[A-Za-z]*' -- '*_test.go' | sed 's|/[^/]*:func | |' | while read -r folder target; do \
-		go test ./$$folder -run '^$$' -fuzz "^$$target$$" -fuzztime $$(( ($(FUZZTIME) + targets - 1) / targets ))s || exit 1; \
+		{ go test ./$$folder -run '^$$' -fuzz "^$$target$$" -fuzzminimizetime 10x -fuzztime $$(( ($(FUZZTIME) + targets - 1) / targets ))s 2>&1 \
+			|| echo failed; } | tee .build/fuzz.log; \
+		tail -n 1 .build/fuzz.log | grep -qx failed || continue; \
+		grep -A 1 -e "^--- FAIL: $$target " .build/fuzz.log | grep -qx '    context deadline exceeded' && ! grep -q -e 'Failing input' -e panic .build/fuzz.log \
+			|| exit 1; \
 	done
 
 .PHONY: e2e
