@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -70,16 +71,22 @@ func getActivity(c *cli.Context) error {
 // watch prints what is new, oldest first, until the program is stopped.
 func watch(c *cli.Context) error {
 	shown := map[string]bool{}
+	begun := false
 	limit := c.Int("limit")
 	for {
 		ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 		environments, err := look(ctx, c, c.Args().Slice()...)
 		cancel()
-		if err := errors.Join(err, unread(environments)); err != nil {
-			if c.Context.Err() != nil {
-				return nil
-			}
+		if c.Context.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			return err
+		}
+		for _, e := range environments {
+			if e.Err != nil {
+				slog.WarnContext(c.Context, "not seen this time", "environment", e.Name, "error", e.Err)
+			}
 		}
 		var news []view.Event
 		for _, e := range eventsOf(environments, 0) {
@@ -92,8 +99,9 @@ func watch(c *cli.Context) error {
 		limit = 0 // it bounds what was there before
 		slices.Reverse(news)
 		t := eventTable(news)
-		t.bare = len(shown) > len(news)
+		t.bare = begun
 		if len(news) > 0 {
+			begun = true
 			if err := t.print(c.App.Writer, "text"); err != nil {
 				return err
 			}

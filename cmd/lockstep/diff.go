@@ -49,10 +49,10 @@ func diffAction(c *cli.Context) error {
 				found[a.Title()], names = d, append(names, a.Title())
 			}
 			if e.Name == one {
-				d.One = a.Desired
+				d.One = and(d.One, a.Desired)
 			}
 			if e.Name == two {
-				d.Two = a.Desired
+				d.Two = and(d.Two, a.Desired)
 			}
 		}
 	}

@@ -36,12 +36,12 @@ func getCommand() *cli.Command {
 				ArgsUsage: "[APPLICATION …]",
 				Description: "A version stands alone where it was verified; otherwise it says what became of it: not deployed, not verified, failed. " +
 					"-o wide has a line for each application in each environment, with since when, by whom, and how many higher versions there are.",
-				Flags:  append([]cli.Flag{&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"}}, viewFlags()...),
+				Flags:  append(namedFlags(), viewFlags()...),
 				Action: getVersions, OnUsageError: usageError,
 			},
 			{
 				Name: "applications", Aliases: []string{"application", "apps", "app"}, Usage: "list applications, their highest version, and who has them",
-				ArgsUsage: "[APPLICATION …]", Flags: viewFlags(), Action: getApplications, OnUsageError: usageError,
+				ArgsUsage: "[APPLICATION …]", Flags: append(namedFlags(), viewFlags()...), Action: getApplications, OnUsageError: usageError,
 			},
 			{
 				Name: "activity", Aliases: []string{"activities", "act"}, Usage: "list what happened lately in the environments", ArgsUsage: "[ENVIRONMENT …]",
@@ -54,6 +54,11 @@ func getCommand() *cli.Command {
 			},
 		},
 	}
+}
+
+// namedFlags choose environments.
+func namedFlags() []cli.Flag {
+	return []cli.Flag{&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"}}
 }
 
 func viewFlags() []cli.Flag {

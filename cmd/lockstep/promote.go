@@ -54,13 +54,12 @@ func promoteCommand() *cli.Command {
 
 // placeFlags say which environments get a commit.
 func placeFlags() []cli.Flag {
-	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME` of an environment; may be given several times"},
+	return append(namedFlags(),
 		&cli.BoolFlag{Name: "all-auto", Usage: "every environment whose promotion is Auto"},
 		&cli.BoolFlag{Name: "all", Usage: "every environment but those whose promotion is Never"},
 		&cli.StringFlag{Name: "alias", Usage: "`NAME` that the environments give the application's chart"},
 		&cli.StringFlag{Name: "break-glass", Usage: "`REASON` to change an environment whose promotion is Never"},
-	}
+	)
 }
 
 // commitFlags say how commits are made, whatever they are about.
@@ -89,6 +88,14 @@ func arrived(ctx context.Context, c *cli.Context, everywhere promotion.Everywher
 		return results
 	}
 	return everywhere.Arrived(ctx, results)
+}
+
+// waitable refuses, before anything is promoted, to wait where that has no end.
+func waitable(c *cli.Context, chosen ...environment.Environment) error {
+	if !c.Bool("wait") {
+		return nil
+	}
+	return promotion.OnRecord(chosen...)
 }
 
 func environmentsFlag() cli.Flag {
@@ -228,9 +235,13 @@ func promoteVersion(ctx context.Context, c *cli.Context, everywhere promotion.Ev
 	if err != nil {
 		return nil, err
 	}
-	everywhere.Application, everywhere.Version, everywhere.Exact = application, version, c.IsSet("env")
+	everywhere.Application, everywhere.Version = application, version
+	everywhere.Exact, everywhere.ByName = c.IsSet("env"), c.IsSet("env")
 	everywhere.Add = c.Bool("add-missing")
 	if everywhere.Chart, err = chartOf(c, application); err != nil {
+		return nil, err
+	}
+	if err := waitable(c, chosen...); err != nil {
 		return nil, err
 	}
 	return everywhere.Promote(ctx, chosen), nil
@@ -251,6 +262,9 @@ func promoteFrom(ctx context.Context, c *cli.Context, everywhere promotion.Every
 			return nil, err
 		}
 	}
+	if err := waitable(c, chosen...); err != nil {
+		return nil, err
+	}
 	everywhere.Exact = c.Bool("allow-downgrade")
 	return everywhere.Follow(ctx, from, append(c.StringSlice("app"), c.Args().Slice()...), chosen)
 }
@@ -265,6 +279,9 @@ func promoteWaiting(ctx context.Context, c *cli.Context, everywhere promotion.Ev
 		if chosen, err = everywhere.Known.Named(c.String("break-glass"), c.StringSlice("env")...); err != nil {
 			return nil, err
 		}
+	}
+	if err := waitable(c, chosen...); err != nil {
+		return nil, err
 	}
 	everywhere.Add = c.Bool("add-missing")
 	return everywhere.Reopen(ctx, chosen), nil

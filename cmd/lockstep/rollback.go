@@ -112,6 +112,9 @@ func rollbackAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := waitable(c, a.environment); err != nil {
+		return err
+	}
 	if c.Bool("no-hold") {
 		a.everywhere.Hold = promotion.Hold{}
 	}
@@ -132,7 +135,7 @@ func holdAction(need int, others ...string) cli.ActionFunc {
 			return err
 		}
 		a.everywhere.Mark = promotion.MarkHold
-		return announce(c, a.everywhere.Marked(ctx, []environment.Environment{a.environment}))
+		return announce(c, a.everywhere.Marked(ctx, a.environment))
 	}
 }
 
@@ -143,13 +146,12 @@ func releaseAction(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	chosen := []environment.Environment{a.environment}
 	release := a.everywhere
 	release.Mark = promotion.MarkRelease
-	results := release.Marked(ctx, chosen)
+	results := release.Marked(ctx, a.environment)
 	if promotion.Err(results) == nil && !a.everywhere.DryRun {
 		a.everywhere.Hold = promotion.Hold{}
-		results = append(results, a.everywhere.Reopen(ctx, chosen)...)
+		results = append(results, a.everywhere.Reopen(ctx, []environment.Environment{a.environment})...)
 	}
 	return announce(c, results)
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/Masterminds/semver/v3"
 	"github.com/urfave/cli/v2"
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
@@ -57,14 +58,24 @@ func versionState(e view.Environment, a view.Application) string {
 		return ""
 	case e.State == environment.Failed && e.Deployed == e.Commit:
 		return string(environment.Failed)
-	case a.Desired != a.Deployed:
+	case !fulfils(a.Deployed, a.Desired):
 		return "not deployed"
-	case a.Verified == a.Desired && e.State == environment.Verified:
+	case fulfils(a.Verified, a.Desired) && e.State == environment.Verified:
 		return string(environment.Verified)
 	case e.State == environment.Failed:
 		return string(environment.Failed)
 	}
 	return "not verified"
+}
+
+// fulfils reports whether a version is what a chart asks for, which may be a range.
+func fulfils(version, desired string) bool {
+	if version == desired {
+		return true
+	}
+	of, errOf := semver.NewConstraint(desired)
+	v, err := semver.NewVersion(version)
+	return errOf == nil && err == nil && of.Check(v)
 }
 
 func showVersions(c *cli.Context, environments []view.Environment) error {
@@ -96,10 +107,13 @@ func showVersions(c *cli.Context, environments []view.Environment) error {
 			cell += " (" + p.State + ")"
 		}
 		at := column[p.Environment]
-		row[at] = strings.TrimPrefix(row[at]+", "+cell, ", ") // by several names
+		row[at] = and(row[at], cell)
 	}
 	return show(c, t, places)
 }
+
+// and lists what an environment has by several names.
+func and(there, more string) string { return strings.TrimPrefix(there+", "+more, ", ") }
 
 func behind(a view.Application) string {
 	switch {
@@ -122,14 +136,15 @@ func showApplications(c *cli.Context, environments []view.Environment) error {
 		return err
 	}
 	list := []application{}
+	least := 0 // versions behind, of the last one in the list
 	for _, p := range places {
 		if len(list) == 0 || list[len(list)-1].Name != p.Title() {
 			list = append(list, application{Name: p.Title()})
 		}
 		last := &list[len(list)-1]
 		last.Environments = append(last.Environments, p.Environment)
-		if p.Behind == 0 || last.Version == "" {
-			last.Version = p.Desired
+		if last.Version == "" || p.Behind < least {
+			last.Version, least = p.Desired, p.Behind
 		}
 	}
 	t := table{head: []string{"NAME", "VERSION", "ENVIRONMENTS"}}

@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"math/rand/v2"
 	"regexp"
-	"strings"
 	"sync"
 	"time"
 
@@ -21,11 +20,11 @@ import (
 // Arrived waits until what the results say was promoted is deployed and verified,
 // each in its environment, by the deployment records alone: so it can be stopped
 // and asked for again, also from elsewhere, and needs no cluster. The outcome is
-// Verified then, or Superseded where a later commit brought another version.
+// Verified then.
 //
-// A deployment that failed or was not verified is an Unverified fault; what did not
-// get as far as the branch a Retryable one, NotPromoted; and ctx's end one,
-// NotDeployed.
+// A deployment that failed or was not verified is an Unverified fault, and so is
+// another version that is there, Superseded. What did not get as far as the branch
+// is a Retryable one, NotPromoted; and ctx's end one, NotDeployed.
 func (e Everywhere) Arrived(ctx context.Context, results []Result) []Result {
 	arrived := make([]Result, len(results))
 	var all sync.WaitGroup
@@ -43,6 +42,8 @@ func (e Everywhere) Arrived(ctx context.Context, results []Result) []Result {
 func (e *Everywhere) arrive(ctx context.Context, r Result) Result {
 	switch r.Outcome {
 	case Promoted, Unchanged, RolledBack, Removed:
+	case Superseded:
+		return r.superseded("a higher one")
 	case Waiting, Opened:
 		return r.failed(fault.Retryable("NotPromoted", fmt.Errorf("%s %s is %s: nothing of it is deployed: %s", r.Application, r.Version, r.Outcome, r.Reason+r.URL), ""))
 	default:
@@ -52,8 +53,8 @@ func (e *Everywhere) arrive(ctx context.Context, r Result) Result {
 	if err != nil {
 		return r.failed(err)
 	}
-	if env.File != "" {
-		return r.failed(fault.Refused("NothingOnRecord", fmt.Errorf("wait for %s: another tool deploys it, so nothing is on record", env.Name), "Promote there without --wait."))
+	if err := OnRecord(env); err != nil {
+		return r.failed(err)
 	}
 	remote, err := e.Open(env.Repository)
 	if err != nil {
@@ -63,13 +64,32 @@ func (e *Everywhere) arrive(ctx context.Context, r Result) Result {
 	return a.await(ctx)
 }
 
+// OnRecord is a Refused fault NothingOnRecord where another tool deploys, so that
+// there is nothing to wait for.
+func OnRecord(chosen ...environment.Environment) error {
+	for _, env := range chosen {
+		if env.File != "" {
+			return fault.Refused("NothingOnRecord", fmt.Errorf("wait for %s: another tool deploys it, so nothing is on record", env.Name), "Promote there without --wait.")
+		}
+	}
+	return nil
+}
+
+// superseded is one in whose place another version is there.
+func (r Result) superseded(by string) Result {
+	r = r.failed(fault.Unverified("Superseded", fmt.Errorf("%s has %s of %s in the place of %s", r.Environment, by, r.Application, r.Version), ""))
+	r.Outcome = Superseded
+	return r
+}
+
 // arrival is one result on its way.
 type arrival struct {
 	env    environment.Environment
 	target Target
 	result Result
 
-	name  string // of the application in records
+	name  string // of the application in records, once it is known
+	there bool   // the branch has it
 	notes git.Hash
 	tip   git.Hash
 	since []git.Hash // the commit and those after it
@@ -139,35 +159,40 @@ func (a *arrival) look(ctx context.Context) (Result, error) {
 }
 
 // learn finds out which commits have the change in them, and what the environment
-// calls the application.
+// calls the application. Where a forge did not tell what it merged, it is the tip.
 func (a *arrival) learn(ctx context.Context, tip git.Ref) error {
-	if tip.Hash != a.tip {
-		a.since = []git.Hash{a.result.Commit}
-		if tip.Hash != a.result.Commit {
-			commits, err := a.target.Remote.Since(ctx, a.result.Commit, tip.Hash, mostCommits)
-			if err != nil {
-				return err
-			}
-			for _, c := range commits {
-				a.since = append(a.since, c.Hash)
-			}
+	if _, ok := git.ParseHash(string(a.result.Commit)); !ok {
+		a.result.Commit = tip.Hash
+	}
+	if tip.Hash == a.tip {
+		return nil
+	}
+	a.since = []git.Hash{a.result.Commit}
+	if tip.Hash != a.result.Commit {
+		commits, err := a.target.Remote.Since(ctx, a.result.Commit, tip.Hash, mostCommits)
+		if err != nil {
+			return err
+		}
+		for _, c := range commits {
+			a.since = append(a.since, c.Hash)
 		}
 	}
-	if a.name != "" || a.result.Application == "" {
+	if a.name = a.result.Application; a.result.chart == (edit.Selector{}) {
+		a.there = a.name != "" && a.result.Outcome != Removed
 		return nil
 	}
 	d, err := a.target.fetch(ctx)
 	if err != nil {
 		return err
 	}
-	a.name = a.result.Application
-	k, err := d.know(d.named(Promotion{Application: a.name, Chart: edit.Selector{Name: a.name}}))
-	if err == nil {
+	k, err := d.know(Promotion{Application: a.name, Chart: a.result.chart})
+	if a.there = err == nil && a.result.Outcome != Removed; a.there {
 		a.name = k.name
-	} else if !errors.Is(err, edit.ErrNotFound) {
-		return err
 	}
-	return nil
+	if errors.Is(err, edit.ErrNotFound) {
+		return nil
+	}
+	return err
 }
 
 // records are those of the commits that have the change in them.
@@ -186,24 +211,35 @@ func (a *arrival) judge(ctx context.Context, records []environment.Record) Resul
 		slog.InfoContext(ctx, "no deployment is on record yet", "environment", a.env.Name, "commit", a.result.Commit.Short())
 		return Result{}
 	}
-	r := a.result
-	want := r.Version
-	if r.Outcome == Removed {
-		want = ""
-	}
 	became := fmt.Errorf("the deployment of %.12s in %s is %s, run %s: %s", last.Commit, a.env.Name, last.State, brief(last.Run), brief(cmp.Or(last.Reason, "no reason is on record")))
 	const look = "The run's log says more: kubectl, tkn or lockstep runs logs show it."
+	r := a.result
 	switch {
+	case a.replaced(last):
+		return r.superseded(brief(cmp.Or(last.Version(a.name), "none")))
 	case last.State == environment.Failed:
 		return r.failed(fault.Unverified(reasonOf(last, "DeploymentFailed"), became, look))
-	case a.name != "" && last.Version(a.name) != want:
-		r.Outcome, r.Reason = Superseded, strings.TrimSpace(fmt.Sprintf("%s has %s", a.env.Name, brief(cmp.Or(last.Version(a.name), "none"))))
-		return r
 	case last.State != environment.Verified:
 		return r.failed(fault.Unverified(reasonOf(last, "NotVerified"), became, look))
 	}
 	r.Outcome, r.Commit, r.Reason = Verified, git.Hash(last.Commit), ""
 	return r
+}
+
+// replaced reports whether another version was deployed. A deployment that failed
+// early has none on record, and neither has an application that the chart switches
+// off.
+func (a *arrival) replaced(last environment.Record) bool {
+	version := last.Version(a.name)
+	switch {
+	case a.name == "" || last.Revision == 0:
+		return false
+	case a.result.Outcome == Removed:
+		return version != ""
+	case version == "":
+		return !a.there
+	}
+	return version != a.result.Version
 }
 
 // camelCase is the form of a record's reason.

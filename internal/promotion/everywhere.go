@@ -88,7 +88,7 @@ func (e *Everywhere) reach(ctx context.Context, env environment.Environment, do 
 }
 
 func (p Promotion) result(env string) Result {
-	return Result{Environment: env, Application: p.Application, Version: p.Version}
+	return Result{Environment: env, Application: p.Application, Version: p.Version, chart: p.Chart}
 }
 
 func (e *Everywhere) one(ctx context.Context, env environment.Environment, t Target) Result {

@@ -218,7 +218,9 @@ func (f *following) waits(ctx context.Context, p Promotion, r Result) Result {
 	if r.Outcome != Waiting {
 		return r
 	}
-	return f.hold(ctx, f.draft.target, p, environment.Decision{Closed: []environment.Closed{r.held}})
+	held := f.hold(ctx, f.draft.target, p, environment.Decision{Closed: []environment.Closed{r.held}})
+	held.Diff = r.Diff // of what is not held
+	return held
 }
 
 // all makes the results of what is committed together.

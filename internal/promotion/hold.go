@@ -58,7 +58,13 @@ func holdsAt(tree Tree, versions string) (h holds, file string, err error) {
 	if err != nil || text == nil {
 		return holds{}, file, err
 	}
-	if err := json.Unmarshal(text, &h); err != nil {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.DisallowUnknownFields() // a key with a typing error would hold something else
+	err = decoder.Decode(&h)
+	if err == nil && h.Holds == nil {
+		err = errors.New("there is no list holds")
+	}
+	if err != nil {
 		return holds{}, file, fault.Refused("HoldsUnreadable", fmt.Errorf("%s: %w", file, err),
 			"Nothing is promoted while nobody knows what is held. Mend the file or, where nothing is held, remove it.")
 	}
@@ -116,7 +122,7 @@ func restrain(tree Tree, a Applied) (Applied, error) {
 		about := one.Application == "" || one.Application == k.name
 		switch {
 		case !about || one.Version != "" && one.Version != i.To:
-		case !i.byName():
+		case !i.ByName:
 			return Applied{Intent: i, Outcome: Waiting, Held: environment.Closed{Gate: environment.GateHold, Reason: one.reason(k.name)}}, nil
 		case one.Version != "":
 			return Applied{}, fault.Refused("VersionRejected", fmt.Errorf("%s: %s", file, one.reason(k.name)),
@@ -125,9 +131,6 @@ func restrain(tree Tree, a Applied) (Applied, error) {
 	}
 	return a, nil
 }
-
-// byName reports whether somebody asks for exactly this at this moment.
-func (i Intent) byName() bool { return i.Exact && !i.Automatic }
 
 // reason says in one line what is held and why. Whoever can push could have
 // written the file.

@@ -21,36 +21,37 @@ const heldFile = ".lockstep/holds.json"
 func TestRow02_HoldsAreHeeded(t *testing.T) {
 	const all, web, other, rejected, newer = `{}`, `{"application":"web"}`, `{"application":"api"}`, `{"application":"web","version":"1.0.1"}`, `{"application":"web","version":"1.0.2"}`
 	for name, c := range map[string]struct {
-		holds            string
-		exact, automatic bool
-		want             promotion.Outcome // "": refused
+		holds  string
+		byName bool
+		want   promotion.Outcome // "": refused
 	}{
-		"nothing held":                 {"", false, false, promotion.Promoted},
-		"no holds":                     {`{"holds":[]}`, false, false, promotion.Promoted},
-		"all":                          {all, false, false, promotion.Waiting},
-		"all, by name":                 {all, true, false, promotion.Promoted},
-		"it":                           {web, false, false, promotion.Waiting},
-		"it, by name":                  {web, true, false, promotion.Promoted},
-		"it, by name once":             {web, true, true, promotion.Waiting},
-		"another":                      {other, false, false, promotion.Promoted},
-		"another and it":               {other + "," + web, false, false, promotion.Waiting},
-		"version rejected":             {rejected, false, false, promotion.Waiting},
-		"version rejected, by name":    {rejected, true, false, ""},
-		"another version rejected":     {newer, false, false, promotion.Promoted},
-		"cannot be read":               {"]", false, false, ""},
-		"cannot be read, by name":      {"]", true, false, ""},
-		"keys that nobody understands": {`{"aplication":"web"}`, false, false, promotion.Waiting},
+		"nothing held":                 {"", false, promotion.Promoted},
+		"no holds":                     {`{"holds":[]}`, false, promotion.Promoted},
+		"all":                          {all, false, promotion.Waiting},
+		"all, by name":                 {all, true, promotion.Promoted},
+		"it":                           {web, false, promotion.Waiting},
+		"it, by name":                  {web, true, promotion.Promoted},
+		"another":                      {other, false, promotion.Promoted},
+		"another and it":               {other + "," + web, false, promotion.Waiting},
+		"version rejected":             {rejected, false, promotion.Waiting},
+		"version rejected, by name":    {rejected, true, ""},
+		"another version rejected":     {newer, false, promotion.Promoted},
+		"cannot be read":               {"]", false, ""},
+		"cannot be read, by name":      {"]", true, ""},
+		"keys that nobody understands": {`{"aplication":"web"}`, false, ""},
+		"no list":                      {`{"hold":[]}`, false, ""},
+		"an empty file":                {" ", false, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			files := tree{"Chart.yaml": list("1.0.0")}
 			if c.holds != "" {
 				files[heldFile] = c.holds
-				if !strings.HasPrefix(c.holds, `{"holds"`) {
+				if !strings.HasPrefix(c.holds, `{"hold`) && c.holds != " " {
 					files[heldFile] = `{"holds":[` + c.holds + `]}`
 				}
 			}
 			applied, err := promotion.Begin(t.Context(), files, promotion.Intent{
-				File: "Chart.yaml", Kind: promotion.Dependency, Name: "web", To: "1.0.1", Exact: c.exact, Automatic: c.automatic,
+				File: "Chart.yaml", Kind: promotion.Dependency, Name: "web", To: "1.0.1", Exact: c.byName, ByName: c.byName,
 			})
 			if applied.Outcome != c.want || (err != nil) != (c.want == "") {
 				t.Fatalf("got %+v, %v; want %q", applied, err, c.want)
@@ -97,17 +98,18 @@ func TestRow02_HoldMeanwhile(t *testing.T) {
 
 // TestRow01_RollbackMeanwhile: what others bring while an environment goes back as a
 // whole is taken back as well, and each of them is held; a rollback of one
-// application leaves others alone.
+// application leaves others alone, and takes back what comes of its own.
 func TestRow01_RollbackMeanwhile(t *testing.T) {
 	two := func(web, api string) string {
 		return list(web) + "- name: api\n  version: " + api + "\n  repository: https://a\n"
 	}
 	for name, c := range map[string]struct {
-		application, want string
-		held              []string
+		application, meanwhile, want string
+		held                         []string
 	}{
-		"whole":           {"", two("1.0.0", "1.0.0"), []string{"api", "web"}},
-		"one application": {"web", two("1.0.0", "1.0.2"), []string{"web"}},
+		"whole":            {"", two("1.0.1", "1.0.2"), two("1.0.0", "1.0.0"), []string{"api", "web"}},
+		"one application":  {"web", two("1.0.1", "1.0.2"), two("1.0.0", "1.0.2"), []string{"web"}},
+		"that application": {"web", two("1.0.2", "1.0.0"), two("1.0.0", "1.0.0"), []string{"web"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := gittest.NewServer(t)
@@ -120,7 +122,7 @@ func TestRow01_RollbackMeanwhile(t *testing.T) {
 			var once sync.Once
 			server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
 				if gittest.IsPush(r) {
-					once.Do(func() { repository.Commit("feat: api", gittest.Files{"Chart.yaml": two("1.0.1", "1.0.2")}) })
+					once.Do(func() { repository.Commit("feat: more", gittest.Files{"Chart.yaml": c.meanwhile}) })
 				}
 				return false
 			})
@@ -153,7 +155,7 @@ func TestRow02_HoldAfterTheWish(t *testing.T) {
 	server := gittest.NewServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 	e, known := everywhere(t, server, strings.Replace(file, "FROZEN", "true", 1))
-	e.Exact = true
+	e.Exact, e.ByName = true, true
 	if r := e.Promote(t.Context(), known.Environments)[0]; r.Outcome != promotion.Waiting {
 		t.Fatalf("got %+v", r)
 	}

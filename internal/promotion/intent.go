@@ -40,8 +40,9 @@ type Intent struct {
 	// Exact: somebody asked for exactly this version, even a lower one. Then
 	// only a change of the value since From stands in the way.
 	Exact bool `json:"exact,omitempty"`
-	// Automatic: nobody asks for it at this moment, also where it is Exact.
-	Automatic bool `json:"automatic,omitempty"`
+	// ByName: somebody asks for it at this moment, in this very environment. Then no
+	// hold keeps it back, and a version that was rejected is refused.
+	ByName bool `json:"byName,omitempty"`
 	// Mark: the Hold is made or taken back, and no value is set.
 	Mark Mark `json:"mark,omitempty"`
 	// Hold, without Mark, comes with the value.
@@ -55,7 +56,7 @@ func (i Intent) Application() string {
 
 // Same reports whether two intents ask for the same value at the same place.
 func (i Intent) Same(other Intent) bool {
-	i.From, i.Exact = other.From, other.Exact
+	i.From, i.Exact, i.ByName = other.From, other.Exact, other.ByName
 	return i == other
 }
 

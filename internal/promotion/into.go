@@ -23,6 +23,8 @@ type Promotion struct {
 	Version string // a semantic version
 	// Exact: somebody asked for exactly this version, even a lower one.
 	Exact bool
+	// ByName: somebody asks for it at this moment, in this very environment.
+	ByName bool
 	// Add gives the application's chart, by Chart.Name and from Chart.Repository,
 	// to those that do not have it.
 	Add bool
@@ -32,8 +34,6 @@ type Promotion struct {
 	from string
 	// follows: nobody asked for it, but an environment has verified it.
 	follows bool
-	// reopened: it was asked for once, and waited.
-	reopened bool
 	// back: it brings back what was there.
 	back bool
 

@@ -72,7 +72,9 @@ func (t Target) Look(ctx context.Context, tip git.Ref, depth int) (Content, erro
 		c.Holds = h.Holds
 	}
 	err = d.repository.Log(tip.Hash, func(info git.CommitInfo) bool {
-		c.History = append(c.History, entered(info))
+		if e := entered(info, t.Environment); e.Commit != "" {
+			c.History = append(c.History, e)
+		}
 		return true
 	})
 	return c, err
@@ -95,7 +97,9 @@ func (t Target) Wishes(ctx context.Context, refs []git.Ref) ([]Wish, error) {
 	return wishes, nil
 }
 
-func entered(c git.CommitInfo) Entered {
+// entered reads a commit. The zero value is one that says it is about another
+// environment, which may have the same repository.
+func entered(c git.CommitInfo, name string) Entered {
 	e := Entered{Commit: c.Hash, When: c.Committer.When, By: oneLine(c.Author.Name), Subject: oneLine(c.Subject())}
 	paragraphs := strings.Split(strings.TrimSpace(c.Message), "\n\n")
 	var one Changed
@@ -107,6 +111,10 @@ func entered(c git.CommitInfo) Entered {
 		}
 		value := oneLine(match[2])
 		switch match[1] {
+		case "Lockstep-Environment":
+			if value != name {
+				return Entered{}
+			}
 		case "Lockstep-Operation":
 			e.Operation = value
 		case "Lockstep-Application":
@@ -124,8 +132,13 @@ func entered(c git.CommitInfo) Entered {
 	if applications > 0 {
 		e.Changes = append(e.Changes, one)
 	}
-	if slices.Contains([]string{operationHold, operationRelease, operationReject}, e.Operation) {
+	if isMark(e.Operation) {
 		e.Changes = nil // no version changed
 	}
 	return e
+}
+
+// isMark reports whether an operation makes or takes back a hold.
+func isMark(operation string) bool {
+	return slices.Contains([]string{operationHold, operationRelease, operationReject}, operation)
 }

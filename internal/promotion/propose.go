@@ -189,14 +189,50 @@ func (w *proposer) overtaken(ctx context.Context) (done Proposed, old git.Hash, 
 	if err := remote.FetchTips(ctx, w.repository, old); err != nil {
 		return Proposed{}, "", err
 	}
-	if w.Exact || w.Remove || !w.newer(CommitTree(w.repository, old)) {
+	proposed := CommitTree(w.repository, old)
+	held, err := w.heldIn(proposed)
+	if err != nil {
+		return Proposed{}, "", err
+	}
+	if held.Outcome == "" && (w.Exact || w.Remove || !w.newer(proposed)) {
 		return Proposed{}, old, nil
 	}
 	request, open, err := w.forge.Find(ctx, BranchFor(w.target.Environment, w.Application), w.into())
 	if err != nil || !open {
 		return Proposed{}, old, err
 	}
-	return Proposed{Outcome: Superseded, Commit: old, Request: request}, old, nil
+	done = Proposed{Outcome: Superseded, Commit: old, Request: request}
+	if held.Outcome != "" {
+		done.Outcome, done.Held = Waiting, held.Held
+	}
+	return done, old, nil
+}
+
+// heldIn is Waiting where a tree has a hold that keeps this promotion back: that of
+// the base, or of a rollback that is proposed.
+func (w *proposer) heldIn(tree Tree) (Proposed, error) {
+	if w.Remove {
+		return Proposed{}, nil
+	}
+	a, err := restrain(tree, Applied{Intent: w.intent, Outcome: Promoted})
+	if err != nil || a.Outcome != Waiting {
+		return Proposed{}, err
+	}
+	return Proposed{Outcome: Waiting, Held: a.Held}, nil
+}
+
+// heldMeanwhile looks for a hold on the base that came after the request.
+func (w *proposer) heldMeanwhile(ctx context.Context) (Proposed, error) {
+	tip, err := w.target.Remote.Tip(ctx, w.base.Name)
+	if err != nil || tip.Hash == w.on {
+		return Proposed{}, err
+	}
+	if err := w.target.Remote.FetchTips(ctx, w.repository, tip.Hash); err != nil {
+		return Proposed{}, err
+	}
+	held, err := w.heldIn(CommitTree(w.repository, tip.Hash))
+	held.Request = w.proposed
+	return held, err
 }
 
 // newer reports whether what is proposed goes first: a higher version, or that the
@@ -347,6 +383,9 @@ func (w *proposer) look(ctx context.Context) (done Proposed, why string, err err
 		return w.changed(ctx)
 	case !w.how.Merge:
 		return Proposed{}, "it is ready", nil
+	}
+	if held, err := w.heldMeanwhile(ctx); err != nil || held.Outcome != "" {
+		return held, "", err
 	}
 	if err := w.forge.Merge(ctx, request, w.how.Method); errors.Is(err, forge.ErrMerge) {
 		return Proposed{}, err.Error(), nil

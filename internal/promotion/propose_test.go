@@ -35,6 +35,8 @@ func TestPropose(t *testing.T) {
 		{"there while it waits", thereWaiting},
 		{"by name, and outrun", byNameOutrun},
 		{"asked for by name", askedForByName},
+		{"row 2: rolled back by a request", rolledBackByRequest},
+		{"row 2: held while it waits", heldWaiting},
 		{"row 1: another program at the branch", anotherAtBranch},
 		{"row 8: down for a moment", downForAMoment},
 		{"row 29: not published", notPublished},
@@ -142,6 +144,46 @@ func askedForByName(t *testing.T, p proposing) {
 		t.Errorf("asked for by name: %s, %v", done.Outcome, err)
 	}
 	if all := p.requests(); len(all) != 1 || all[0].Title != "chore: promote web to version 1.0.1" {
+		t.Errorf("requests: %+v", all)
+	}
+}
+
+// rolledBackByRequest: no automatic promotion takes the request of a rollback
+// over, and who asks by name does.
+func rolledBackByRequest(t *testing.T, p proposing) {
+	back := webAt("0.9.0")
+	back.Exact, back.ByName, back.Hold = true, true, promotion.NewHold("it loses sessions", back.Author)
+	done, err := back.Propose(t.Context(), p.target, promotion.PullRequests{})
+	if err != nil || done.Outcome != promotion.Opened {
+		t.Fatalf("got %+v, %v", done, err)
+	}
+	newer := p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Waiting)
+	if newer.Request.Number != done.Request.Number || !strings.Contains(newer.Held.Reason, "it loses sessions") {
+		t.Errorf("got %+v, want it to wait for %+v", newer, done)
+	}
+	if all := p.requests(); len(all) != 1 || all[0].Title != "chore: promote web to version 0.9.0" || all[0].State != "open" {
+		t.Errorf("requests: %+v", all)
+	}
+	byName := webAt("1.0.1")
+	byName.Exact, byName.ByName = true, true
+	if done, err := byName.Propose(t.Context(), p.target, promotion.PullRequests{}); err != nil || done.Outcome != promotion.Opened {
+		t.Errorf("asked for by name: %+v, %v", done, err)
+	}
+}
+
+// heldWaiting: a hold that comes while the forge checks a request keeps it from
+// being merged automatically.
+func heldWaiting(t *testing.T, p proposing) {
+	p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Opened)
+	main := p.target.Remote.URL()
+	behind := p.meanwhile(func() {
+		p.Push(main, "main", "chore: hold web", gittest.Files{heldFile: `{"holds":[{"application":"web","reason":"until Friday"}]}`})
+	})
+	done := behind.mustPropose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute}, promotion.Waiting)
+	if !strings.Contains(done.Held.Reason, "until Friday") || done.Request.URL == "" {
+		t.Errorf("got %+v", done)
+	}
+	if all := p.requests(); len(all) != 1 || all[0].State != "open" {
 		t.Errorf("requests: %+v", all)
 	}
 }

@@ -93,6 +93,9 @@ func (c Change) replay(ctx context.Context, r *git.Repository, tip git.Hash) ([]
 			plain[f.Path] = f.Content
 		}
 	}
+	if err := c.checkHeld(ctx, CommitTree(r, tip)); err != nil {
+		return nil, nil, err
+	}
 	applied, err := applyAll(ctx, CommitTree(r, tip), plain, c.Intents)
 	if err != nil {
 		return nil, nil, fmt.Errorf("on %s: %w", tip.Short(), err)
@@ -132,6 +135,21 @@ func (c Change) checkPlain(r *git.Repository, tip git.Hash) error {
 	return fault.Refused("EditConflict",
 		fmt.Errorf("%s changed here and on the branch (%s) since %s", strings.Join(both, ", "), tip.Short(), c.Base.Short()),
 		"Clone again and repeat the edit; or make it with bump-version, whose edits are replayed.")
+}
+
+// checkHeld refuses plain edits beside an intent that is held: what they have of it,
+// such as its line of a lock, would be committed without it.
+func (c Change) checkHeld(ctx context.Context, tree Tree) error {
+	if len(c.Plain) == 0 {
+		return nil
+	}
+	for _, i := range c.Intents {
+		if a, err := Apply(ctx, tree, i); err == nil && a.Outcome == Waiting {
+			return fault.Refused("Held", fmt.Errorf("%s: %s, and other edits were made with it", i.Application(), a.Held.Reason),
+				"Commit the other edits alone; or try again when it is released.")
+		}
+	}
+	return nil
 }
 
 // sameAt reports whether the tip has a plain edit already.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
@@ -25,7 +26,8 @@ type Result struct {
 	DryRun      bool     // nothing was written: it is what would come of it
 	Diff        string   // of a dry run, as git diff prints it
 
-	held environment.Closed // by what, where it waits for a hold
+	held  environment.Closed // by what, where it waits for a hold
+	chart edit.Selector      // how it was chosen; the zero value where Application is the environment's name
 }
 
 // heldBy says so of a result that waits.

@@ -73,32 +73,38 @@ func (b *back) application(ctx context.Context, p Promotion) Result {
 	if err != nil {
 		return r.failed(err)
 	}
-	p.Exact, p.back = true, true
-	if p.Version, err = b.version(ctx, k, i.From); err != nil {
+	p.Exact, p.ByName, p.back = true, true, true
+	if p.Version, err = b.version(ctx, k, i); err != nil {
 		return r.failed(err)
 	}
 	r.Version = p.Version
 	if b.DryRun {
 		return b.landOn(ctx, b.draft, p, r)
 	}
-	return b.deliver(ctx, b.env, b.draft.target, p)
+	return b.bring(ctx, p)
+}
+
+// bring delivers it, again where another promotion of the application was faster:
+// that one is to be undone as well.
+func (b *back) bring(ctx context.Context, p Promotion) Result {
+	const most = 10
+	for attempt := 1; ; attempt++ {
+		r := b.deliver(ctx, b.env, b.draft.target, p)
+		if r.Outcome != Superseded {
+			return r
+		}
+		if attempt == most {
+			return r.failed(contention(b.draft.tip.Name, b.draft.target.Remote, attempt, b.Patience))
+		}
+	}
 }
 
 // version finds the one to go back to.
-func (b *back) version(ctx context.Context, k known, current string) (string, error) {
-	if b.to == LastVerified {
-		records, err := b.records()
-		if err != nil {
-			return "", err
-		}
-		for _, record := range records {
-			if version := record.Version(k.name); version != "" && version != current {
-				return version, nil
-			}
-		}
-		return "", b.nothing("no other version of " + k.name + " is on record as verified")
-	}
-	if !isCommit(b.to) {
+func (b *back) version(ctx context.Context, k known, i Intent) (string, error) {
+	switch {
+	case b.to == LastVerified:
+		return b.lastVersion(ctx, k, i)
+	case !isCommit(b.to):
 		return b.to, nil
 	}
 	commit, err := b.commit(ctx)
@@ -115,6 +121,49 @@ func (b *back) version(ctx context.Context, k known, current string) (string, er
 			"Where it was not there yet, take it out: lockstep remove application "+k.name+" --env "+b.env.Name)
 	}
 	return version, nil
+}
+
+// lastVersion is the one that was verified last, of those that are not rejected. An
+// application that was rolled back, and not promoted since, is where it should be:
+// asked for once more, it must not go forward again.
+func (b *back) lastVersion(ctx context.Context, k known, i Intent) (string, error) {
+	if _, err := b.history(ctx); err != nil {
+		return "", err
+	}
+	done, err := b.rolledBack(func(e Entered) bool {
+		return slices.ContainsFunc(e.Changes, func(c Changed) bool { return k.goesBy(c.Application) })
+	})
+	if err != nil || done {
+		return i.From, err
+	}
+	records, err := b.records()
+	if err != nil {
+		return "", err
+	}
+	h, _, err := holdsAt(b.draft.tree(), i.File)
+	if err != nil {
+		return "", err
+	}
+	for _, record := range records {
+		version := record.Version(k.name)
+		if version != "" && version != i.From && h.index(Hold{Application: k.name, Version: version}) < 0 {
+			return version, nil
+		}
+	}
+	return "", b.nothing("no other version of " + k.name + " is on record as verified")
+}
+
+// rolledBack reports whether the newest commit that is meant is a rollback.
+func (b *back) rolledBack(meant func(Entered) bool) (done bool, err error) {
+	err = b.draft.repository.Log(b.draft.tip.Hash, func(c git.CommitInfo) bool {
+		e := entered(c, b.env.Name)
+		if !meant(e) {
+			return true
+		}
+		done = e.Operation == operationRollback
+		return false
+	})
+	return done, err
 }
 
 func (b *back) records() ([]environment.Record, error) {
@@ -224,6 +273,9 @@ func (b *back) earlier(ctx context.Context) (git.Hash, error) {
 	if err != nil {
 		return "", err
 	}
+	if done, err := b.rolledBack(func(e Entered) bool { return !isMark(e.Operation) }); err != nil || done {
+		return b.draft.tip.Hash, err
+	}
 	for _, record := range records {
 		commit := git.Hash(record.Commit)
 		if !slices.Contains(commits, commit) {
@@ -302,10 +354,10 @@ func (w *restoration) changed(r *git.Repository, tip git.Hash) ([]Intent, error)
 	return changed, nil
 }
 
-// Marked makes or takes back the Promotion's Hold in the chosen environments. It
-// is always a commit: a hold that waits for a review holds nothing.
-func (e Everywhere) Marked(ctx context.Context, chosen []environment.Environment) []Result {
-	return e.each(ctx, chosen, func(ctx context.Context, env environment.Environment, t Target) []Result {
+// Marked makes or takes back the Promotion's Hold in an environment. It is always a
+// commit: a hold that waits for a review holds nothing.
+func (e Everywhere) Marked(ctx context.Context, env environment.Environment) []Result {
+	return e.each(ctx, []environment.Environment{env}, func(ctx context.Context, env environment.Environment, t Target) []Result {
 		r := e.result(env.Name)
 		r.Version = e.Hold.Version
 		d, err := t.fetch(ctx)

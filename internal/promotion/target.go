@@ -37,7 +37,7 @@ func TargetOf(env environment.Environment, remote *git.Remote) Target {
 // intent is the wish to have the promotion's version at the target. It is a
 // Usage fault where the application's name leads to another place.
 func (p Promotion) intent(t Target) (Intent, error) {
-	i := Intent{To: p.Version, Exact: p.Exact, Automatic: p.reopened, Mark: p.Mark, Hold: p.Hold}
+	i := Intent{To: p.Version, Exact: p.Exact, ByName: p.ByName, Mark: p.Mark, Hold: p.Hold}
 	if t.File == "" {
 		i.File, i.Kind, i.Add = path.Join(t.Path, chartFile), Dependency, p.Add
 		i.Name, i.Alias, i.Repository = p.Chart.Name, p.Chart.Alias, p.Chart.Repository

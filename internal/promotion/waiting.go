@@ -54,7 +54,7 @@ func (p Promotion) there() string { return cmp.Or(p.Chart.Alias, p.Chart.Name) }
 // add what is missing: whoever may push next to the branch could otherwise bring
 // a chart of his own into it.
 func (w waiting) opened(p Promotion) Promotion {
-	p.Application, p.Version, p.Exact, p.from, p.reopened = w.Application, w.Version, w.Exact, w.From, true
+	p.Application, p.Version, p.Exact, p.from, p.ByName = w.Application, w.Version, w.Exact, w.From, false
 	p.Chart = edit.Selector{Name: w.Name, Alias: w.Alias, Repository: w.Repository}
 	p.Add = w.Add && (w.sealed || p.Add)
 	p.BreakGlass, p.Changelog, p.Source, p.Run = w.BreakGlass, w.Changelog, w.Source, w.Run

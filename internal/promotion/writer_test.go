@@ -254,11 +254,13 @@ func TestRequestsOfTheDeadAndOfStrangers(t *testing.T) {
 		age     time.Duration
 		spoil   func(id, seal, text string) (string, string, string)
 		foreign bool
+		held    bool
 		carried bool
 		left    bool
 	}{
 		"of a writer that died": {carried: true},
 		"of long ago":           {age: time.Hour},
+		"of what is held":       {held: true},
 		"of a stranger":         {foreign: true, left: true},
 		"changed": {left: true, spoil: func(id, seal, text string) (string, string, string) {
 			return id, seal, strings.Replace(text, "6.6.6", "6.6.7", 1)
@@ -277,6 +279,9 @@ func TestRequestsOfTheDeadAndOfStrangers(t *testing.T) {
 			id, seal, text := sealed(t, maker, time.Now().Add(-test.age))
 			if test.spoil != nil {
 				id, seal, text = test.spoil(id, seal, text)
+			}
+			if test.held {
+				r.repository.Commit("chore: hold app-01", gittest.Files{heldFile: `{"holds":[{"application":"app-01"}]}`})
 			}
 			r.leave(t, id, seal, text)
 			if _, err := r.promote(t.Context(), 0); err != nil {

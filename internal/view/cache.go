@@ -29,19 +29,19 @@ func UserCache() Cache {
 }
 
 // format changes whenever what is kept means something else.
-const format = 1
+const format = 2
 
 // maxKept bounds what is read of a file, in bytes.
 const maxKept = 64 << 20
 
-// kept is the content of a file. The environment as its file says it is part of
-// what it is good for: with another recordKey, other records count.
+// kept is the content of a file.
 type kept struct {
-	Format      int                     `json:"format"`
-	Environment environment.Environment `json:"environment"`
-	Seen        seen                    `json:"seen"`
+	Format int  `json:"format"`
+	Seen   seen `json:"seen"`
 }
 
+// file has a name that says all of an environment's rules: with another recordKey,
+// other records count.
 func (c Cache) file(env environment.Environment) (string, error) {
 	text, err := json.Marshal(env)
 	if err != nil {
@@ -88,7 +88,7 @@ func (c Cache) write(env environment.Environment, s seen) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.Marshal(kept{format, env, s})
+	text, err := json.Marshal(kept{format, s})
 	if err != nil {
 		return err
 	}

@@ -76,8 +76,8 @@ const Depth = 1000
 const atOnce = 16
 
 // Read reads the chosen environments at the same time. One that cannot be read
-// says so in its Err and keeps no other from being shown. With a cache, only what
-// changed since is fetched.
+// says so in its Err and keeps no other from being shown. With a cache, only those
+// that changed since are read, whole.
 func Read(ctx context.Context, chosen []environment.Environment, open func(url string) (*git.Remote, error), cache Cache) []Environment {
 	found := make([]Environment, len(chosen))
 	free := make(chan struct{}, atOnce)

@@ -33,7 +33,7 @@ type config struct {
 
 	Changed  string `result:"changed" desc:"true when a file was changed, else false."`
 	Previous string `result:"previous" desc:"The value that stood there before."`
-	Outcome  string `result:"outcome" desc:"promoted; unchanged: the version is there already; superseded: a higher one is."`
+	Outcome  string `result:"outcome" desc:"promoted; unchanged: the version is there already; superseded: a higher one is; waiting: it is held."`
 }
 
 func main() {
@@ -69,7 +69,7 @@ func run(ctx context.Context, c *config) error {
 	c.Previous, c.Outcome = applied.Intent.From, string(applied.Outcome)
 	c.Changed = fmt.Sprint(applied.Outcome == promotion.Promoted)
 	slog.InfoContext(ctx, c.Outcome, "file", applied.Intent.File, "name", applied.Intent.Application(),
-		"from", applied.Intent.From, "to", applied.Intent.To)
+		"from", applied.Intent.From, "to", applied.Intent.To, "reason", applied.Held.Reason)
 	return nil
 }
 

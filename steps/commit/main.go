@@ -36,7 +36,7 @@ type config struct {
 
 	Commit  string `result:"commit" desc:"The 40-hex commit: the new one, or the tip at which nothing was left to do."`
 	Changed string `result:"changed" desc:"true when a commit was pushed, else false."`
-	Outcome string `result:"outcome" desc:"promoted; unchanged: nothing to commit; superseded: the branch has a higher version."`
+	Outcome string `result:"outcome" desc:"promoted; unchanged: nothing to commit; superseded: the branch has a higher version; waiting: it is held."`
 }
 
 func main() {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
@@ -39,7 +40,7 @@ type config struct {
 
 	promotion.Means
 
-	Outcome string `result:"outcome" desc:"opened, promoted (it was merged), unchanged or superseded (the branch has the version or a higher one, or a newer one is proposed), or waiting (it is held)."`
+	Outcome string `result:"outcome" desc:"opened, promoted (it was merged), unchanged or superseded (the branch has the version or a higher one, or a newer one is proposed), or waiting: it is held, and stands in refs/lockstep/waiting until that ends."`
 	Request string `result:"url" desc:"Address of the pull request. Empty where there is none."`
 	Number  string `result:"number" desc:"Its number."`
 	Merged  string `result:"merged-commit" desc:"The 40-hex commit that the branch got. Empty while the request is open."`
@@ -68,6 +69,9 @@ func run(ctx context.Context, c *config) error {
 	}
 	target := promotion.Target{Environment: c.Environment, Remote: remote, Branch: c.Branch, Path: c.Path, File: c.File, ValuePath: c.ValuePath}
 	done, err := p.Propose(ctx, target, c.pullRequests())
+	if err == nil && done.Outcome == promotion.Waiting {
+		err = p.Wait(ctx, target, environment.Decision{Closed: []environment.Closed{done.Held}})
+	}
 	c.tell(ctx, done)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Retryable("Timeout", err, "A request that was opened stays open. Try again, or raise timeout.")
@@ -104,6 +108,6 @@ func (c *config) tell(ctx context.Context, done promotion.Proposed) {
 		c.Merged = string(done.Commit)
 	}
 	if done.Outcome != "" {
-		slog.InfoContext(ctx, c.Outcome, "environment", c.Environment, "application", c.Application, "version", c.Version, "url", c.Request)
+		slog.InfoContext(ctx, c.Outcome, "environment", c.Environment, "application", c.Application, "version", c.Version, "url", c.Request, "reason", done.Held.Reason)
 	}
 }

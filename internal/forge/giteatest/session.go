@@ -22,7 +22,8 @@ import (
 func Sessions(t *testing.T, dir string) testscript.Params {
 	s := Start(t)
 	file := func(ts *testscript.TestScript, name string) gittest.Files {
-		return gittest.Files{filepath.Base(name): ts.ReadFile(name)}
+		_, below, _ := strings.Cut(name, "/") // its first folder is the repository
+		return gittest.Files{below: ts.ReadFile(name)}
 	}
 	return testscript.Params{
 		Dir: dir,
