@@ -66,9 +66,9 @@ func addItem(file []byte, fields ...field) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	out, err := withItem(openList(before), fields)
+	out, err := withItem(openList(before, listKey), fields)
 	if err == nil {
-		err = sameButList(before, out, func(old, now []yaml.Node) (kept, left []yaml.Node) { return old, now[:max(len(now)-1, 0)] })
+		err = sameButList(before, listKey, out, func(old, now []yaml.Node) (kept, left []yaml.Node) { return old, now[:max(len(now)-1, 0)] })
 	}
 	if err != nil {
 		return nil, err
@@ -77,9 +77,9 @@ func addItem(file []byte, fields ...field) ([]byte, error) {
 }
 
 // openList takes the brackets of an empty list away, so that lines can follow.
-func openList(t *yaml.Text) []byte {
+func openList(t *yaml.Text, key string) []byte {
 	if len(t.Documents()) > 0 {
-		if span, ok := t.EmptyList(t.Documents()[0].Get("dependencies")); ok {
+		if span, ok := t.EmptyList(t.Documents()[0].Get(key)); ok {
 			return slices.Concat(bytes.TrimRight(t.Source()[:span.Start], " "), t.Source()[span.End:])
 		}
 	}
@@ -96,9 +96,6 @@ func withItem(file []byte, fields []field) ([]byte, error) {
 		return nil, err
 	}
 	line := t.LineBreak()
-	if at > 0 && !endsLine(file[:at]) {
-		before = line + before
-	}
 	var item strings.Builder
 	item.WriteString(before)
 	mark := "- "
@@ -109,7 +106,17 @@ func withItem(file []byte, fields []field) ([]byte, error) {
 		fmt.Fprintf(&item, "%s%s%s: %s%s", strings.Repeat(" ", indent), mark, f.key, plain(f.value), line)
 		mark = "  "
 	}
-	return slices.Concat(file[:at], []byte(item.String()), file[at:]), nil
+	return insertLines(t, at, item.String()), nil
+}
+
+// insertLines puts whole lines where a line starts, or behind a last one that
+// does not end yet.
+func insertLines(t *yaml.Text, at int, lines string) []byte {
+	file := t.Source()
+	if at > 0 && !endsLine(file[:at]) {
+		lines = t.LineBreak() + lines
+	}
+	return slices.Concat(file[:at], []byte(lines), file[at:])
 }
 
 // plain is a text as YAML reads it back, in quotes where it needs them.
@@ -123,7 +130,6 @@ func plain(text string) string {
 // placeFor is where the lines of a further entry go, how far they are indented,
 // and what has to stand in front of the first one.
 func placeFor(t *yaml.Text, dependencies []Dependency) (at, indent int, before string, err error) {
-	source := t.Source()
 	if n := len(dependencies); n > 0 {
 		last := dependencies[n-1].node
 		lines, err := t.ItemLines(last)
@@ -132,18 +138,26 @@ func placeFor(t *yaml.Text, dependencies []Dependency) (at, indent int, before s
 		}
 		return lines.End, lines.Indent, "", nil
 	}
+	at, before, err = placeForFirst(t, listKey)
+	return at, 0, before, err
+}
+
+// placeForFirst is where the lines of the only entry of the list at key go, and
+// what has to stand in front of them.
+func placeForFirst(t *yaml.Text, key string) (at int, before string, err error) {
+	end := len(t.Source())
 	if len(t.Documents()) == 0 {
-		return len(source), 0, "dependencies:" + t.LineBreak(), nil
+		return end, plain(key) + ":" + t.LineBreak(), nil
 	}
 	root := t.Documents()[0]
-	list := root.Get("dependencies")
+	list := root.Get(key)
 	switch {
 	case !list.Exists() && len(t.Documents()) > 1, list.Exists() && (list.Kind() != yaml.Scalar || list.Value() != ""), root.Flow():
-		return 0, 0, "", notEditable(list.Errorf("the list of dependencies has no lines of its own"), `Write "dependencies:" alone on its line once.`)
+		return 0, "", notEditable(list.Errorf("the list of %s has no lines of its own", key), fmt.Sprintf(`Write "%s:" alone on its line once.`, key))
 	case !list.Exists():
-		return len(source), 0, "dependencies:" + t.LineBreak(), nil
+		return end, plain(key) + ":" + t.LineBreak(), nil
 	}
-	return t.LinesAfter(list), 0, "", nil
+	return t.LinesAfter(list), "", nil
 }
 
 func endsLine(text []byte) bool {
@@ -164,7 +178,7 @@ func removeItem(file []byte, index int) ([]byte, error) {
 		return nil, notEditable(dependencies[index].node.Errorf("the entry has the anchor &%s, and an alias refers to it", name), byHandList)
 	}
 	out := slices.Concat(file[:lines.Start], file[lines.End:])
-	if err := sameButList(t, out, func(old, now []yaml.Node) (kept, left []yaml.Node) {
+	if err := sameButList(t, listKey, out, func(old, now []yaml.Node) (kept, left []yaml.Node) {
 		return slices.Delete(slices.Clone(old), index, index+1), now
 	}); err != nil {
 		return nil, err
@@ -193,11 +207,11 @@ func needed(t *yaml.Text, n yaml.Node) string {
 	return found
 }
 
-// sameButList reads the result again: what kept gives of the list before and after
-// is the same, and so is all else.
-func sameButList(before *yaml.Text, out []byte, kept func(old, now []yaml.Node) (o, n []yaml.Node)) error {
+// sameButList reads the result again: what kept gives of the list at key before
+// and after is the same, and so is all else.
+func sameButList(before *yaml.Text, key string, out []byte, kept func(old, now []yaml.Node) (o, n []yaml.Node)) error {
 	refused := func(why string) error {
-		return fault.Refused(NotEditable, yaml.Node{}.Errorf("cannot change the list of dependencies here: %s", why), byHandList)
+		return fault.Refused(NotEditable, yaml.Node{}.Errorf("cannot change the list of %s here: %s", key, why), byHandList)
 	}
 	after, err := yaml.Parse(out)
 	if err != nil {
@@ -212,12 +226,12 @@ func sameButList(before *yaml.Text, out []byte, kept func(old, now []yaml.Node) 
 		return refused("the file would have other documents")
 	}
 	now := after.Documents()[0]
-	if len(now.Get(listKey).Items()) == 0 && len(root.Get(listKey).Items()) == 0 {
+	if len(now.Get(key).Items()) == 0 && len(root.Get(key).Items()) == 0 {
 		return refused("it would have no entry")
 	}
 	c := comparison{}
-	o, n := kept(root.Get(listKey).Items(), now.Get(listKey).Items())
-	if !c.sameItems(o, n) || !c.samePairs(beside(root), beside(now)) || !c.sameItems(rest, after.Documents()[1:]) {
+	o, n := kept(root.Get(key).Items(), now.Get(key).Items())
+	if !c.sameItems(o, n) || !c.samePairs(beside(root, key), beside(now, key)) || !c.sameItems(rest, after.Documents()[1:]) {
 		return refused(fmt.Sprintf("line %d would read differently", c.line))
 	}
 	return nil
@@ -225,7 +239,7 @@ func sameButList(before *yaml.Text, out []byte, kept func(old, now []yaml.Node) 
 
 const listKey = "dependencies"
 
-// beside is what a document has but the list.
-func beside(document yaml.Node) []yaml.Pair {
-	return slices.DeleteFunc(document.Pairs(), func(p yaml.Pair) bool { return p.Key.Text() == listKey })
+// beside is what a document has but the list at key.
+func beside(document yaml.Node, key string) []yaml.Pair {
+	return slices.DeleteFunc(document.Pairs(), func(p yaml.Pair) bool { return p.Key.Text() == key })
 }
