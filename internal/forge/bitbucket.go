@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 )
 
 // onBitbucket is Bitbucket Cloud, which has no labels.
 type onBitbucket struct{ *Repository }
 
+func (h onBitbucket) home() string { return "2.0/repositories/" + h.name }
+
 func (h onBitbucket) path(number int) string {
-	return fmt.Sprintf("2.0/repositories/%s/pullrequests/%d", h.name, number)
+	return fmt.Sprintf("%s/pullrequests/%d", h.home(), number)
 }
 
 func (h onBitbucket) get(ctx context.Context, number int) (Request, error) {
@@ -63,4 +66,59 @@ func (h onBitbucket) merge(ctx context.Context, r Request, m Method) error {
 
 func (h onBitbucket) close(ctx context.Context, r Request) error {
 	return call(ctx, h.scm, http.MethodPost, h.path(r.Number)+"/decline", nil, nil)
+}
+
+// createRepository leaves the project to Bitbucket, which takes the workspace's
+// oldest, and the default branch to the first push.
+func (h onBitbucket) createRepository(ctx context.Context, private bool) error {
+	return call(ctx, h.scm, http.MethodPost, h.home(), map[string]any{"scm": "git", "is_private": private}, nil)
+}
+
+func (h onBitbucket) hooks(ctx context.Context, page int) ([]hook, bool, error) {
+	return h.listHooks(ctx, page, "repo:push")
+}
+
+// createHook does it without go-scm, which writes the secret into the URL.
+func (h onBitbucket) createHook(ctx context.Context, w Webhook) error {
+	in := map[string]any{"description": hookName, "url": w.URL, "secret": w.Secret, "active": true, "events": []string{"repo:push"}}
+	return call(ctx, h.scm, http.MethodPost, h.home()+"/hooks", in, nil)
+}
+
+func (h onBitbucket) protected(ctx context.Context, branch string) (bool, error) {
+	missing, err := h.unrestricted(ctx, branch)
+	return err == nil && len(missing) == 0, err
+}
+
+func (h onBitbucket) protect(ctx context.Context, branch string) error {
+	missing, err := h.unrestricted(ctx, branch)
+	if err != nil {
+		return err
+	}
+	for _, kind := range missing {
+		in := map[string]string{"kind": kind, "branch_match_kind": "glob", "pattern": branch}
+		if err := call(ctx, h.scm, http.MethodPost, h.home()+"/branch-restrictions", in, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unrestricted are the kinds of restriction that the branch does not have. Those
+// of patterns with more branches do not count; one more does no harm.
+func (h onBitbucket) unrestricted(ctx context.Context, branch string) ([]string, error) {
+	var got struct {
+		Values []struct {
+			Kind    string `json:"kind"`
+			Match   string `json:"branch_match_kind"`
+			Pattern string `json:"pattern"`
+		} `json:"values"`
+	}
+	err := call(ctx, h.scm, http.MethodGet, h.home()+"/branch-restrictions?pagelen=100&pattern="+url.QueryEscape(branch), nil, &got)
+	var have []string
+	for _, v := range got.Values {
+		if v.Match == "glob" && v.Pattern == branch {
+			have = append(have, v.Kind)
+		}
+	}
+	return without([]string{"force", "delete"}, have), err
 }

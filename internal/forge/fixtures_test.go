@@ -36,7 +36,9 @@ func fixture(t *testing.T, driver, name string) string {
 type host struct {
 	*httptest.Server
 	answers map[string]string
+	refuses map[string]int // with this code instead
 	asked   []string
+	queries string
 	auth    string
 }
 
@@ -49,6 +51,11 @@ func newHost(t *testing.T, answers map[string]string) *host {
 		}
 		key := r.Method + " " + r.URL.EscapedPath()
 		h.asked, h.auth = append(h.asked, strings.TrimSpace(key+" "+string(body))), r.Header.Get("Authorization")
+		h.queries += r.URL.RawQuery
+		if code, ok := h.refuses[key]; ok {
+			http.Error(w, `{"message":"refused"}`, code)
+			return
+		}
 		text, ok := h.answers[key]
 		if !ok {
 			http.Error(w, `{"message":"no such page"}`, http.StatusNotFound)

@@ -1,6 +1,6 @@
 // Package forge talks to the programs around Git repositories – GitHub, GitLab,
-// Gitea, Bitbucket – about pull requests and commit statuses. It reads and
-// writes no Git objects, and knows nothing of promotions.
+// Gitea, Bitbucket – about pull requests, commit statuses, repositories and
+// webhooks. It reads and writes no Git objects, and knows nothing of promotions.
 //
 // Every answer is bounded in time and size. The credential goes to the forge of
 // the repository and to no other host, and never into a text.
@@ -70,6 +70,13 @@ type host interface {
 	merge(ctx context.Context, r Request, m Method) error
 	close(ctx context.Context, r Request) error
 	status(ctx context.Context, commit string, s Status) error
+
+	home() string // the repository's own path
+	createRepository(ctx context.Context, private bool) error
+	hooks(ctx context.Context, page int) (list []hook, more bool, err error)
+	createHook(ctx context.Context, w Webhook) error
+	protected(ctx context.Context, branch string) (bool, error)
+	protect(ctx context.Context, branch string) error
 }
 
 // Kind is what sort of forge the repository is on.

@@ -5,13 +5,16 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
 type onGitea struct{ *Repository }
 
+func (h onGitea) home() string { return "api/v1/repos/" + h.name }
+
 func (h onGitea) path(format string, args ...any) string {
-	return fmt.Sprintf("api/v1/repos/%s/", h.name) + fmt.Sprintf(format, args...)
+	return h.home() + "/" + fmt.Sprintf(format, args...)
 }
 
 func (h onGitea) get(ctx context.Context, number int) (Request, error) {
@@ -101,4 +104,52 @@ func (h onGitea) merge(ctx context.Context, r Request, m Method) error {
 
 func (h onGitea) close(ctx context.Context, r Request) error {
 	return call(ctx, h.scm, http.MethodPatch, h.path("pulls/%d", r.Number), map[string]string{"state": "closed"}, nil)
+}
+
+func (h onGitea) createRepository(ctx context.Context, private bool) error {
+	return h.createFor(ctx, "api/v1/", map[string]any{"name": h.short(), "private": private, "default_branch": firstBranch})
+}
+
+// hooks asks until a page is empty: a server may give fewer than it is asked for.
+func (h onGitea) hooks(ctx context.Context, page int) ([]hook, bool, error) {
+	var list []hubHook
+	err := call(ctx, h.scm, http.MethodGet, h.path("hooks?page=%d&limit=%d", page, pageSize), nil, &list)
+	return hubHooks(list, "gitea", "forgejo"), len(list) > 0, err
+}
+
+// createHook does it without go-scm, which writes the secret into the URL.
+func (h onGitea) createHook(ctx context.Context, w Webhook) error {
+	in := map[string]any{
+		"type": "gitea", "active": true, "events": []string{"push"},
+		"config": map[string]string{"url": w.URL, "content_type": "json", "secret": w.Secret},
+	}
+	return call(ctx, h.scm, http.MethodPost, h.path("hooks"), in, nil)
+}
+
+// protected asks about the branch itself only where a rule for several may be
+// its own, before which one of its name would go: after a first push, Gitea fails
+// to answer that for some seconds.
+func (h onGitea) protected(ctx context.Context, branch string) (bool, error) {
+	var rules []struct {
+		Name string `json:"rule_name"`
+	}
+	if err := call(ctx, h.scm, http.MethodGet, h.path("branch_protections"), nil, &rules); err != nil {
+		return false, err
+	}
+	several := false
+	for _, rule := range rules {
+		if strings.EqualFold(rule.Name, branch) {
+			return true, nil
+		}
+		several = several || strings.ContainsAny(rule.Name, `*?[]{}\`)
+	}
+	if !several {
+		return false, nil
+	}
+	return askProtected(ctx, h.scm, h.path("branches/%s", url.PathEscape(branch)))
+}
+
+func (h onGitea) protect(ctx context.Context, branch string) error {
+	in := map[string]any{"rule_name": branch, "branch_name": branch, "enable_push": true}
+	return call(ctx, h.scm, http.MethodPost, h.path("branch_protections"), in, nil)
 }

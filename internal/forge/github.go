@@ -4,12 +4,17 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
 )
 
 type onGitHub struct{ *Repository }
 
+func (h onGitHub) home() string { return "repos/" + h.name }
+
 func (h onGitHub) path(format string, args ...any) string {
-	return fmt.Sprintf("repos/%s/", h.name) + fmt.Sprintf(format, args...)
+	return h.home() + "/" + fmt.Sprintf(format, args...)
 }
 
 func (h onGitHub) get(ctx context.Context, number int) (Request, error) {
@@ -85,4 +90,59 @@ func (p pull) request() Request {
 		r.Labels = append(r.Labels, l.Name)
 	}
 	return r
+}
+
+// createRepository cannot say what the default branch is: it is the
+// organisation's or the user's setting, and with an empty repository the first
+// branch that is pushed.
+func (h onGitHub) createRepository(ctx context.Context, private bool) error {
+	return h.createFor(ctx, "", map[string]any{"name": h.short(), "private": private})
+}
+
+func (h onGitHub) hooks(ctx context.Context, page int) ([]hook, bool, error) {
+	var list []hubHook
+	err := call(ctx, h.scm, http.MethodGet, h.path("hooks?page=%d&per_page=%d", page, pageSize), nil, &list)
+	return hubHooks(list, "web"), len(list) == pageSize, err
+}
+
+func (h onGitHub) protected(ctx context.Context, branch string) (bool, error) {
+	return askProtected(ctx, h.scm, h.path("branches/%s", url.PathEscape(branch)))
+}
+
+// protect asks nothing of a push but that it adds commits. Administrators are
+// held to that as well.
+func (h onGitHub) protect(ctx context.Context, branch string) error {
+	in := map[string]any{
+		"required_status_checks": nil, "required_pull_request_reviews": nil, "restrictions": nil,
+		"enforce_admins": true, "allow_force_pushes": false, "allow_deletions": false,
+	}
+	return call(ctx, h.scm, http.MethodPut, h.path("branches/%s/protection", url.PathEscape(branch)), in, nil)
+}
+
+// hubHook is a webhook as GitHub and Gitea write it.
+type hubHook struct {
+	ID     int64    `json:"id"`
+	Type   string   `json:"type"` // GitHub's are of type Repository, and named web
+	Name   string   `json:"name"`
+	Events []string `json:"events"`
+	Active bool     `json:"active"`
+	Config struct {
+		URL         string `json:"url"`
+		ContentType string `json:"content_type"`
+	} `json:"config"`
+}
+
+// hubHooks tells which of them send pushes, and nothing else, in JSON. kinds are
+// the forge's names for webhooks that send what it has: others send messages to
+// chats.
+func hubHooks(list []hubHook, kinds ...string) []hook {
+	var all []hook
+	for _, h := range list {
+		sends := h.Config.ContentType == "json" && (slices.Contains(kinds, h.Name) || slices.Contains(kinds, h.Type))
+		all = append(all, hook{
+			id: strconv.FormatInt(h.ID, 10), url: h.Config.URL,
+			right: h.Active && sends && slices.Equal(h.Events, []string{"push"}),
+		})
+	}
+	return all
 }

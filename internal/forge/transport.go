@@ -141,7 +141,7 @@ func (d *door) once(r *http.Request, body []byte) (response *http.Response, secr
 		return nil, secret, fmt.Errorf("%w: it is larger than %d MiB", errOdd, mostBytes>>20)
 	}
 	if response.StatusCode >= 400 {
-		return nil, secret, &answer{response.StatusCode, words(text), retryAfter(response.Header)}
+		return nil, secret, &answer{response.StatusCode, words(text, hidden(r.Context())...), retryAfter(response.Header)}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	return response, secret, nil
@@ -167,8 +167,8 @@ func (d *door) authorize(r *http.Request) (secret string, err error) {
 }
 
 // words are what a forge says about its refusal, from the forms of JSON that
-// they use.
-func words(text []byte) string {
+// they use, without the secrets.
+func words(text []byte, secrets ...string) string {
 	var said struct {
 		Message json.RawMessage `json:"message"`
 		Error   json.RawMessage `json:"error"`
@@ -188,7 +188,7 @@ func words(text []byte) string {
 			all = append(all, string(part))
 		}
 	}
-	line := redact.Text(strings.Join(strings.Fields(strings.Join(all, ": ")), " "))
+	line := redact.Text(strings.Join(strings.Fields(strings.Join(all, ": ")), " "), secrets...)
 	if runes := []rune(line); len(runes) > mostWords {
 		return string(runes[:mostWords]) + "…"
 	}

@@ -126,6 +126,8 @@ ENABLED = false
 JWT_SECRET = AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
 [actions]
 ENABLED = false
+[webhook]
+ALLOWED_HOST_LIST = loopback
 [log]
 LEVEL = warn
 ROOT_PATH = %s/log

@@ -22,7 +22,10 @@ import (
 func Sessions(t *testing.T, dir string) testscript.Params {
 	s := Start(t)
 	file := func(ts *testscript.TestScript, name string) gittest.Files {
-		_, below, _ := strings.Cut(name, "/") // its first folder is the repository
+		_, below, ok := strings.Cut(name, "/") // its first folder is the repository
+		if !ok {
+			below = name
+		}
 		return gittest.Files{below: ts.ReadFile(name)}
 	}
 	return testscript.Params{
