@@ -227,21 +227,42 @@ func (w *writer) wait(ahead int, start time.Time) {
 
 // find looks for the commit that carried our request out. Where there is none,
 // whoever took the request found it to be superseded, or too old; or the branch
-// was reset: we begin again.
+// was reset: we begin again. A server lists its refs one after the other, so that the
+// tip may be older than the absence of the request: then a newer one tells.
 func (w *writer) find(ctx context.Context, tip git.Hash) (Landed, error) {
-	id := strings.TrimPrefix(w.mine.Name, requestsOf(w.branch))
-	commits, err := w.target.Remote.Since(ctx, w.before, tip, mostCommits)
+	commit, err := w.carried(ctx, tip)
 	if err != nil {
 		return Landed{}, err
 	}
-	w.mine = nil
-	for _, c := range commits {
-		if strings.Contains(c.Message, "\n"+requestTrailer+": "+id+"\n") {
-			return Landed{Commit: c.Hash, Outcome: Promoted, Applied: []Applied{{Intent: w.intent, Outcome: Promoted}}}, nil
+	if commit == "" {
+		now, err := w.target.Remote.Tip(ctx, w.branch)
+		if err != nil {
+			return Landed{}, err
 		}
+		if now.Hash != tip {
+			if commit, err = w.carried(ctx, now.Hash); err != nil {
+				return Landed{}, err
+			}
+		}
+	}
+	w.mine = nil
+	if commit != "" {
+		return Landed{Commit: commit, Outcome: Promoted, Applied: []Applied{{Intent: w.intent, Outcome: Promoted}}}, nil
 	}
 	w.begun, w.found = false, true
 	return Landed{}, errNotYet
+}
+
+// carried is the commit below a tip that our request became; "" where there is none.
+func (w *writer) carried(ctx context.Context, tip git.Hash) (git.Hash, error) {
+	id := strings.TrimPrefix(w.mine.Name, requestsOf(w.branch))
+	commits, err := w.target.Remote.Since(ctx, w.before, tip, mostCommits)
+	for _, c := range commits {
+		if strings.Contains(c.Message, "\n"+requestTrailer+": "+id+"\n") {
+			return c.Hash, nil
+		}
+	}
+	return "", err
 }
 
 // lead commits our promotion and the requests, and pushes all of it at once.
