@@ -39,6 +39,8 @@ func meaning(err error) error {
 		return fault.Refused("HostKeyUnknown", err, "Add the host's key to known_hosts.")
 	case errors.Is(err, wire.ErrNoGit):
 		return fault.Usage("NoGitProgram", err, "Use the repository's URL on its host.")
+	case errors.Is(err, wire.ErrNoFolder):
+		return fault.Refused("RepositoryNotFound", fmt.Errorf("%w (%w)", err, ErrNotFound), "Check the path.")
 	case errors.Is(err, errTooLarge):
 		return fault.Refused("PackTooLarge", err, "What the host sent unpacks to more than is taken. Clone less of the history, or keep large files out of the repository.")
 	case errors.Is(err, wire.ErrProtocol):

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 )
@@ -18,11 +19,17 @@ type Local struct {
 // ErrNoGit: a path as a remote needs the git program.
 var ErrNoGit = errors.New("a repository on this machine is read with the git program, which is not installed")
 
+// ErrNoFolder: nothing is at the path.
+var ErrNoFolder = errors.New("there is nothing at this path")
+
 // Open starts the service as a child process.
 func (l *Local) Open(ctx context.Context, service string, version int) (Session, error) {
 	program, err := exec.LookPath("git")
 	if err != nil {
 		return nil, ErrNoGit
+	}
+	if _, err := os.Stat(l.Path); errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrNoFolder
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	// "git upload-pack", not "git-upload-pack": the latter is often not in PATH.
