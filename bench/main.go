@@ -40,6 +40,7 @@ type plan struct {
 	CrowdsOn   fixture
 	CrowdDelay time.Duration
 	XL         bool
+	OnlyViews  bool
 	Quick      bool
 }
 
@@ -66,6 +67,7 @@ func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	quick := flags.Bool("quick", false, "few runs on a tiny repository, to see that everything works; writes nothing")
 	xl := flags.Bool("xl", false, "only one promotion on the repository of 840,000 commits, beside S; making it takes minutes")
+	looks := flags.Bool("views", false, "only what it takes to see which version is where, in minutes")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -81,6 +83,9 @@ func run(ctx context.Context, args []string) error {
 	p, err := newPlan(ctx, cache, *quick, *xl)
 	if err != nil {
 		return err
+	}
+	if *looks {
+		p = plan{Warmups: p.Warmups, Runs: p.Runs, OnlyViews: true}
 	}
 	all, err := measureAll(ctx, root, cache, p)
 	if err != nil {
@@ -142,7 +147,7 @@ func measureAll(ctx context.Context, root, cache string, p plan) (*results, erro
 		return nil, err
 	}
 	defer os.RemoveAll(programs)
-	steps, err := stepsOf(root, p.Quick || p.XL)
+	steps, err := stepsOf(root, p.Quick || p.XL || p.OnlyViews)
 	if err != nil {
 		return nil, err
 	}
@@ -173,6 +178,10 @@ func measureAll(ctx context.Context, root, cache string, p plan) (*results, erro
 
 func (r *results) measure(ctx context.Context, l *lab, cache string, steps []string) (err error) {
 	p := r.Plan
+	if p.OnlyViews {
+		r.Views, err = l.look(ctx, cache, p.Warmups, p.Runs)
+		return err
+	}
 	for _, c := range p.Conditions {
 		slog.Info("B1", "repository", c.Fixture.Name, "round trip", c.RoundTrip, "load", load())
 		result, err := l.promotions(ctx, c, single(), p.Warmups, p.Runs)
@@ -198,9 +207,6 @@ func (r *results) measure(ctx context.Context, l *lab, cache string, steps []str
 	}
 	if !p.Quick {
 		if r.Growth, err = l.growths(ctx, cache, p.Warmups, p.Runs); err != nil {
-			return err
-		}
-		if r.Views, err = l.look(ctx, cache, p.Warmups, p.Runs); err != nil {
 			return err
 		}
 	}

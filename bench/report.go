@@ -11,6 +11,9 @@ import (
 // xlReport is the report of a run with --xl.
 const xlReport = "RESULTS-XL.md"
 
+// viewsReport has B11, which has nothing in common with the other measurements.
+const viewsReport = "RESULTS-VIEWS.md"
+
 // write puts the report and the plots into dir.
 func (r *results) write(dir string) error {
 	files := map[string]string{
@@ -18,6 +21,9 @@ func (r *results) write(dir string) error {
 	}
 	if r.Plan.XL {
 		files = map[string]string{xlReport: r.markdown()}
+	}
+	if r.Plan.OnlyViews {
+		files = map[string]string{viewsReport: r.markdown()}
 	}
 	for name, text := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
@@ -59,13 +65,16 @@ func (r *results) markdown() string {
 	p.row("versions", strings.Join(m.Versions, ", "))
 	p.row("load (1, 5, 15 min)", m.LoadBefore+" before, "+m.LoadAfter+" after")
 	r.targets(&p)
+	if r.Plan.OnlyViews {
+		r.viewsTable(&p)
+		return p.String()
+	}
 	r.promotionTables(&p)
 	if !r.Plan.XL {
-		p.line("\nXL, the repository of 840,000 commits, is not part of this run: [%s](%s) has it, when `go run ./bench --xl` was run.", xlReport, xlReport)
+		p.line("\nXL, the repository of 840,000 commits, is not part of this run: [%s](%s) has it, when `go run ./bench --xl` was run; [%s](%s) has B11, of `go run ./bench --views`.", xlReport, xlReport, viewsReport, viewsReport)
 		r.contentionTable(&p)
 		r.weightTable(&p)
 		r.growthTable(&p)
-		r.viewsTable(&p)
 	}
 	return p.String()
 }
