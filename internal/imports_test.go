@@ -27,6 +27,10 @@ var rooms = map[string][]string{
 	"registry":    {"redact", "yaml"},
 	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge"}, // forge: one of two ways to deliver
 	"view":        {"git", "environment", "promotion"},
+	"catalog":     {"git", "edit", "environment", "promotion", "forge", "signature"},
+	"pipelines":   {"cluster"},
+	"provision":   {"git", "environment", "forge", "cluster"},
+	"reconcile":   {"git", "environment", "promotion", "catalog", "provision", "cluster", "release"},
 	"chart":       {"registry", "redact"},
 	"cluster":     {"redact", "clock"},
 	"release":     {"cluster", "chart"},

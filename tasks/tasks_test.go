@@ -76,32 +76,42 @@ func split(t *testing.T, path string, text []byte) [][]byte {
 	}
 }
 
-// TestScheduledPromotionIsRestricted: the CronJob is what Kubernetes knows, its
-// variables are those of the program, and a restricted namespace takes it.
-func TestScheduledPromotionIsRestricted(t *testing.T) {
-	text, err := os.ReadFile("../examples/site/waiting.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var job batchv1.CronJob
-	if err := yaml.UnmarshalStrict(text, &job); err != nil {
-		t.Fatal(err)
-	}
-	pod := job.Spec.JobTemplate.Spec.Template
-	container := pod.Spec.Containers[0]
-	if sc := pod.Spec.SecurityContext; sc == nil || sc.RunAsNonRoot == nil || !*sc.RunAsNonRoot || sc.SeccompProfile == nil || sc.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
-		t.Errorf("the pod runs as %+v", sc)
-	}
-	if sc := container.SecurityContext; sc == nil || sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation || sc.Capabilities == nil || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) {
-		t.Errorf("the container runs as %+v", sc)
-	}
-	action, err := os.ReadFile("../steps/promote/stepaction.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, env := range container.Env {
-		if env.Name != "TMPDIR" && !bytes.Contains(action, []byte("name: "+env.Name+",")) {
-			t.Errorf("the program does not read %s", env.Name)
+// TestScheduledIsRestricted: the CronJobs are what Kubernetes knows, their variables
+// are those of their programs, a restricted namespace takes them, and the secrets are
+// mounted where the programs look.
+func TestScheduledIsRestricted(t *testing.T) {
+	for file, program := range map[string]string{"waiting.yaml": "promote", "lockstep.yaml": "reconcile"} {
+		text, err := os.ReadFile("../examples/site/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		documents := split(t, file, text)
+		var job batchv1.CronJob
+		if err := yaml.UnmarshalStrict(documents[len(documents)-1], &job); err != nil || job.Kind != "CronJob" {
+			t.Fatalf("%s ends with a %s: %v", file, job.Kind, err)
+		}
+		pod := job.Spec.JobTemplate.Spec.Template
+		container := pod.Spec.Containers[0]
+		if sc := pod.Spec.SecurityContext; sc == nil || sc.RunAsNonRoot == nil || !*sc.RunAsNonRoot || sc.SeccompProfile == nil || sc.SeccompProfile.Type != corev1.SeccompProfileTypeRuntimeDefault {
+			t.Errorf("%s: the pod runs as %+v", file, sc)
+		}
+		if sc := container.SecurityContext; sc == nil || sc.AllowPrivilegeEscalation == nil || *sc.AllowPrivilegeEscalation || sc.Capabilities == nil || !slices.Equal(sc.Capabilities.Drop, []corev1.Capability{"ALL"}) {
+			t.Errorf("%s: the container runs as %+v", file, sc)
+		}
+		if !slices.Equal(container.Command, []string{"/ko-app/" + program}) || !strings.HasSuffix(container.Image, "/steps/"+program) || job.Spec.ConcurrencyPolicy != batchv1.ForbidConcurrent {
+			t.Errorf("%s: runs %v of %s, %s", file, container.Command, container.Image, job.Spec.ConcurrencyPolicy)
+		}
+		action, err := os.ReadFile("../steps/" + program + "/stepaction.yaml")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, env := range container.Env {
+			if env.Name != "TMPDIR" && !bytes.Contains(action, []byte("name: "+env.Name+",")) {
+				t.Errorf("%s: the program does not read %s", file, env.Name)
+			}
+			if strings.HasPrefix(env.Name, "WORKSPACE_") && !slices.ContainsFunc(container.VolumeMounts, func(m corev1.VolumeMount) bool { return m.MountPath == env.Value }) {
+				t.Errorf("%s: nothing is mounted at %s for %s", file, env.Value, env.Name)
+			}
 		}
 	}
 }

@@ -38,17 +38,17 @@ func eventsOf(environments []view.Environment, limit int) []view.Event {
 	return events
 }
 
-func eventTable(events []view.Event) table {
-	t := table{head: []string{"WHEN", "ENVIRONMENT", "WHAT", "COMMIT", "BY", "TEXT"}}
+func eventTable(c *cli.Context, events []view.Event) table {
+	t := table{head: []string{"WHEN", "ENVIRONMENT", "WHAT", "COMMIT", "BY", "TEXT", "LINK"}}
 	for _, e := range events {
-		t.add(e.When.Local().Format("2006-01-02 15:04"), e.Environment, e.What, e.Commit.Short(), cmp.Or(e.By, e.Run), e.Text)
+		t.add(e.When.Local().Format("2006-01-02 15:04"), e.Environment, e.What, e.Commit.Short(), cmp.Or(e.By, e.Run), e.Text, wide(c, e.Link))
 	}
 	return t
 }
 
 func showEvents(c *cli.Context, environments []view.Environment) error {
 	events := eventsOf(environments, c.Int("limit"))
-	return show(c, eventTable(events), events)
+	return show(c, eventTable(c, events), events)
 }
 
 func logAction(c *cli.Context) error {
@@ -98,7 +98,7 @@ func watch(c *cli.Context) error {
 		}
 		limit = 0 // it bounds what was there before
 		slices.Reverse(news)
-		t := eventTable(news)
+		t := eventTable(c, news)
 		t.bare = begun
 		if len(news) > 0 {
 			begun = true

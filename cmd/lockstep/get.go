@@ -43,6 +43,7 @@ func getCommand() *cli.Command {
 				Name: "applications", Aliases: []string{"application", "apps", "app"}, Usage: "list applications, their highest version, and who has them",
 				ArgsUsage: "[APPLICATION …]", Flags: append(namedFlags(), viewFlags()...), Action: getApplications, OnUsageError: usageError,
 			},
+			pipelinesCommand(),
 			{
 				Name: "activity", Aliases: []string{"activities", "act"}, Usage: "list what happened lately in the environments", ArgsUsage: "[ENVIRONMENT …]",
 				Flags: append([]cli.Flag{
@@ -123,7 +124,7 @@ var (
 )
 
 func showEnvironments(c *cli.Context, environments []view.Environment) error {
-	t := table{head: []string{"NAME", "STRATEGY", "DELIVERY", "AFTER", "GATES", "NAMESPACE", "COMMIT", "STATE", "HELD", "WAITING"}}
+	t := table{head: []string{"NAME", "STRATEGY", "DELIVERY", "AFTER", "GATES", "NAMESPACE", "COMMIT", "STATE", "HELD", "WAITING", "LINK"}}
 	for _, e := range environments {
 		var held, waiting []string
 		for _, h := range e.Held {
@@ -133,9 +134,17 @@ func showEnvironments(c *cli.Context, environments []view.Environment) error {
 			waiting = append(waiting, w.Application+" "+w.Version)
 		}
 		t.add(e.Name, string(e.Promotion), string(e.Delivery), strings.Join(e.After, ", "), gates(e.Environment), e.Namespace, e.Commit.Short(), stateOf(e),
-			strings.Join(held, ", "), strings.Join(waiting, ", "))
+			strings.Join(held, ", "), strings.Join(waiting, ", "), wide(c, e.Link))
 	}
 	return show(c, t, environments)
+}
+
+// wide is what only -o wide and Markdown have room for.
+func wide(c *cli.Context, text string) string {
+	if format := c.String("output"); format != "wide" && format != "markdown" {
+		return ""
+	}
+	return text
 }
 
 func stateOf(e view.Environment) string {

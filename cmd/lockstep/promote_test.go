@@ -19,5 +19,12 @@ func TestPromote(t *testing.T) {
 	testscript.Run(t, params)
 }
 
+// TestCatalog runs sessions that make, change and delete environments.
+func TestCatalog(t *testing.T) {
+	params := gittest.Sessions(t, "testdata/catalog")
+	params.Cmds["record"] = environmenttest.Record
+	testscript.Run(t, params)
+}
+
 // TestPullRequests runs sessions against a real Gitea.
 func TestPullRequests(t *testing.T) { testscript.Run(t, giteatest.Sessions(t, "testdata/gitea")) }

@@ -66,6 +66,20 @@ func (c *Client) LastLines(ctx context.Context, namespace, pod, container string
 	return string(text), nil
 }
 
+// CopyLog writes what a container has written; with follow, until it ends. What it
+// wrote is passed on as it is.
+func (c *Client) CopyLog(ctx context.Context, namespace, pod, container string, follow bool, to io.Writer) error {
+	stream, err := c.typed.CoreV1().Pods(namespace).GetLogs(pod, &core.PodLogOptions{Container: container, Follow: follow}).Stream(ctx)
+	if err != nil {
+		return fmt.Errorf("read the log of %s/%s: %w", pod, container, err)
+	}
+	defer stream.Close()
+	if _, err := io.Copy(to, stream); err != nil {
+		return fmt.Errorf("read the log of %s/%s: %w", pod, container, err)
+	}
+	return nil
+}
+
 // SecretChanges receives whenever a Secret of the client's namespace has
 // changed, until ctx ends.
 func (c *Client) SecretChanges(ctx context.Context) (<-chan struct{}, error) {

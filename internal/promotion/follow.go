@@ -197,7 +197,7 @@ func (f *following) commit(ctx context.Context) {
 		intents = append(intents, i)
 	}
 	m := Message{Changelog: f.Changelog, Trailers: []string{
-		"Lockstep-Environment: " + f.env.Name, "Lockstep-Source: " + f.source.environment.Repository + "@" + f.source.commit,
+		environmentTrailer + f.env.Name, "Lockstep-Source: " + f.source.environment.Repository + "@" + f.source.commit,
 		"Lockstep-Run: " + f.Run, "Lockstep-Break-Glass: " + f.BreakGlass,
 	}}
 	landed, err := f.draft.land(ctx, f.Everywhere, m, f.draft.change(intents...))

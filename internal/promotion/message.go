@@ -35,7 +35,38 @@ const (
 	operationRelease  = "release"
 )
 
-const operationTrailer = "Lockstep-Operation: "
+// Operations of the trailer in the repository of environments.yaml, which say that an
+// environment came or went.
+const (
+	CreateEnvironment = "create-environment"
+	EditEnvironment   = "edit-environment"
+	DeleteEnvironment = "delete-environment"
+)
+
+// About are the trailers of a commit about an environment that is no promotion.
+func About(operation, environment string) []string {
+	return []string{operationTrailer + operation, environmentTrailer + environment}
+}
+
+// OperationOf reads what a commit is about from its trailers; "" where they do not
+// say.
+func OperationOf(message string) (operation, environment string) {
+	paragraphs := strings.Split(strings.TrimSpace(message), "\n\n")
+	for line := range strings.SplitSeq(paragraphs[len(paragraphs)-1], "\n") {
+		if value, ok := strings.CutPrefix(line, operationTrailer); ok {
+			operation = strings.TrimSpace(value)
+		}
+		if value, ok := strings.CutPrefix(line, environmentTrailer); ok {
+			environment = strings.TrimSpace(value)
+		}
+	}
+	return operation, environment
+}
+
+const (
+	operationTrailer   = "Lockstep-Operation: "
+	environmentTrailer = "Lockstep-Environment: "
+)
 
 // operation is what a mark of a hold is called.
 func (h Hold) operation(m Mark) string {

@@ -22,6 +22,7 @@ import (
 type Environment struct {
 	environment.Environment
 	Commit git.Hash `json:"commit,omitempty"` // of its branch
+	Link   string   `json:"link,omitempty"`   // to that commit on its forge; "" where it is on none
 	// State is what became of the last deployment, of the commit Deployed; "": none is
 	// on record.
 	State        environment.State `json:"state,omitempty"`
@@ -67,6 +68,7 @@ type Event struct {
 	Run         string              `json:"run,omitempty"` // that deployed: namespace/name
 	Text        string              `json:"text,omitempty"`
 	Changes     []promotion.Changed `json:"changes,omitempty"`
+	Link        string              `json:"link,omitempty"` // to the commit on its forge
 }
 
 // Depth is how many commits of each branch are looked at.
@@ -107,7 +109,25 @@ func read(ctx context.Context, env environment.Environment, open func(string) (*
 	}
 	e.Commit, e.Held, e.Waiting = s.Tip, s.Content.Holds, s.Wishes
 	e.judge(s)
+	e.Link = link(remote, e.Commit)
+	for i := range e.Events {
+		e.Events[i].Link = link(remote, e.Events[i].Commit)
+	}
 	return e
+}
+
+// link is a commit's page. Hosts of one's own are taken for such as GitHub or Gitea;
+// GitLab leads from there to its own form.
+func link(remote *git.Remote, commit git.Hash) string {
+	page := strings.TrimSuffix(remote.Page(), ".git")
+	if page == "" || commit.IsZero() {
+		return ""
+	}
+	way := "/commit/"
+	if strings.HasPrefix(page, "https://bitbucket.org/") {
+		way = "/commits/"
+	}
+	return page + way + string(commit)
 }
 
 // seen is what was fetched of an environment, and where its refs were then.

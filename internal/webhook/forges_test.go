@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/webhook"
 )
 
-// forge is a Git host as examples/site/<name> has it. What it sends is in
+// forge is a Git host as siteFile has it. What it sends is in
 // testdata/<name>.json: written by hand in its form, not recorded from a real one.
 type forge struct {
 	event, other string // the event of a push, and one that is none
@@ -44,6 +45,14 @@ var forges = map[string]forge{
 	},
 }
 
+// siteFile is the Trigger of an application or an environment on a host.
+func siteFile(name, kind string) string {
+	if kind == "environment" {
+		return "internal/provision/triggers/" + strings.TrimSuffix(name, "-cloud") + ".yaml"
+	}
+	return path.Join("examples/site", name, kind+".yaml")
+}
+
 func hubSignature(h http.Header, body []byte, key string) {
 	mac := hmac.New(sha256.New, []byte(key))
 	mac.Write(body)
@@ -57,7 +66,7 @@ func (f forge) listener(t *testing.T, name string) *webhook.Listener {
 	for namespace, file := range map[string]string{"apps": "application", "acme-staging-lockstep": "environment"} {
 		repository := map[string]string{"apps": "user-service", "acme-staging-lockstep": "environment-staging"}[namespace]
 		own := map[string]string{"REPOSITORY": f.repository(repository), "CLONE_URL": "https://git.example.com/" + repository + ".git"}
-		sources = append(sources, source(t, "examples/site/"+name+"/"+file+".yaml", namespace, own))
+		sources = append(sources, source(t, siteFile(name, file), namespace, own))
 		for _, shared := range []string{"application", "environment", "webhook"} {
 			sources = append(sources, source(t, "pipelines/triggers/"+shared+".yaml", namespace, nil))
 		}
@@ -257,9 +266,9 @@ func TestBitbucketNamesSeveralBranchesInOnePush(t *testing.T) {
 // TestForgesDifferOnlyInWhatTheyHear: what a push starts is the same on all.
 func TestForgesDifferOnlyInWhatTheyHear(t *testing.T) {
 	for _, kind := range []string{"application", "environment"} {
-		want := settingsOf(t, "examples/site/"+kind+".yaml")
+		want := settingsOf(t, siteFile(map[string]string{"application": "", "environment": "github"}[kind], kind))
 		for name := range forges {
-			got := settingsOf(t, "examples/site/"+name+"/"+kind+".yaml")
+			got := settingsOf(t, siteFile(name, kind))
 			if !maps.Equal(got, want) {
 				t.Errorf("%s/%s.yaml starts %v, the other one %v", name, kind, got, want)
 			}

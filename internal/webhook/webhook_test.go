@@ -54,7 +54,7 @@ func site(t *testing.T) []webhook.Source {
 	environment := map[string]string{"REPOSITORY": "acme/environment-staging"}
 	sources := []webhook.Source{
 		source(t, "examples/site/application.yaml", "apps", nil),
-		source(t, "examples/site/environment.yaml", "acme-staging-lockstep", environment),
+		source(t, "internal/provision/triggers/github.yaml", "acme-staging-lockstep", environment),
 	}
 	for _, namespace := range []string{"apps", "acme-staging-lockstep"} {
 		for _, file := range []string{"application", "environment", "webhook"} {

@@ -42,7 +42,7 @@ func setUp(m *testing.M) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := s.Reset(ctx, further...); err != nil {
+	if err := s.Reset(ctx, append(further, review)...); err != nil {
 		return 0, err
 	}
 	if err := s.Install(ctx); err != nil {
@@ -63,7 +63,7 @@ func setUp(m *testing.M) (int, error) {
 
 // deadline is far above what a run takes: a test that reaches it hangs.
 func deadline(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -109,6 +109,21 @@ func (g *Gitea) webhook(ctx context.Context, owner, name, url, secret string) er
 	return g.Call(ctx, "POST", path, config, nil)
 }
 
+// DropWebhooks takes every webhook of a repository away.
+func (g *Gitea) DropWebhooks(ctx context.Context, owner, name string) error {
+	path := "/repos/" + owner + "/" + name + "/hooks"
+	var hooks []hook
+	if err := g.Call(ctx, "GET", path, nil, &hooks); err != nil {
+		return err
+	}
+	for _, h := range hooks {
+		if err := g.Call(ctx, "DELETE", fmt.Sprintf("%s/%d", path, h.ID), nil, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // gitEnvironment lets the git program log in without a secret in its arguments
 // or in a file.
 func (g *Gitea) gitEnvironment() ([]string, error) {

@@ -113,8 +113,74 @@ func (s *Site) koResolve(ctx context.Context) error {
 	return os.WriteFile(s.resolved(), []byte(out), 0o644)
 }
 
+// reconcileImage is how siteFile names the program's image.
+const reconcileImage = "ko://github.com/lockstep-cd/lockstep/steps/reconcile"
+
+// applySite makes the namespace that reconcile runs in. Its schedule is suspended:
+// those who look say when.
+func (s *Site) applySite(ctx context.Context) error {
+	tasks, err := os.ReadFile(s.resolved())
+	if err != nil {
+		return err
+	}
+	image := regexp.MustCompile(`\S+/reconcile@sha256:[0-9a-f]{64}`).FindString(string(tasks))
+	if image == "" {
+		return fmt.Errorf("%s names no image of reconcile", s.resolved())
+	}
+	manifests, err := s.fill(siteFile, s.siteValues())
+	if err != nil {
+		return err
+	}
+	if err := s.apply(ctx, "", strings.ReplaceAll(manifests, reconcileImage, image)); err != nil {
+		return err
+	}
+	if _, err := s.Kubectl(ctx, "patch", "cronjob", "reconcile", "-n", s.Lockstep, "--type=merge", "-p", `{"spec":{"suspend":true}}`); err != nil {
+		return err
+	}
+	if err := s.applyTemplate(ctx, environmentsFile, s.siteValues()); err != nil {
+		return err
+	}
+	return s.prepareRuns(ctx, s.Lockstep)
+}
+
+// Reconcile runs the program once in the cluster and returns what it said.
+func (s *Site) Reconcile(ctx context.Context) (said string, err error) {
+	name := "reconcile-" + random()[:8]
+	if _, err := s.Kubectl(ctx, "create", "job", name, "--from=cronjob/reconcile", "-n", s.Lockstep); err != nil {
+		return "", err
+	}
+	var job struct {
+		Status struct{ Succeeded, Failed int }
+	}
+	err = Until(ctx, "job "+name, func(ctx context.Context) (bool, error) {
+		err := s.Get(ctx, &job, "job", name, "-n", s.Lockstep)
+		return job.Status.Succeeded+job.Status.Failed > 0, err
+	})
+	if err != nil {
+		return "", err
+	}
+	said, err = s.Kubectl(ctx, "logs", "job/"+name, "-n", s.Lockstep)
+	if err == nil && job.Status.Failed > 0 {
+		err = fmt.Errorf("reconcile failed:\n%s", said)
+	}
+	return said, err
+}
+
+// ConnectEnvironments lets a push to environments.yaml start reconcile.
+func (s *Site) ConnectEnvironments(ctx context.Context) error {
+	return s.connect(ctx, environmentsRepository, s.Lockstep)
+}
+
+// DisconnectEnvironments takes that back.
+func (s *Site) DisconnectEnvironments(ctx context.Context) error {
+	return s.Gitea.DropWebhooks(ctx, s.Owner, environmentsRepository)
+}
+
 func (s *Site) applyAll(ctx context.Context) error {
-	if err := s.applyTemplate(ctx, "applications.yaml", map[string]string{"APPLICATIONS_NAMESPACE": s.Applications}); err != nil {
+	if err := s.applySite(ctx); err != nil {
+		return err
+	}
+	if err := s.applyTemplate(ctx, applicationsFile, map[string]string{"APPLICATIONS_NAMESPACE": s.Applications}); err != nil {
 		return err
 	}
 	if err := s.prepareRuns(ctx, s.Applications); err != nil {
@@ -126,7 +192,7 @@ func (s *Site) applyAll(ctx context.Context) error {
 		}
 	}
 	for _, application := range applications {
-		if err := s.applyTemplate(ctx, "application.yaml", s.applicationValues(application, s.GoImage)); err != nil {
+		if err := s.applyTemplate(ctx, applicationFile, s.applicationValues(application, s.GoImage)); err != nil {
 			return err
 		}
 	}
@@ -134,8 +200,10 @@ func (s *Site) applyAll(ctx context.Context) error {
 }
 
 func (s *Site) applyEnvironment(ctx context.Context, e Environment) error {
-	if err := s.applyTemplate(ctx, "environment.yaml", s.environmentValues(e)); err != nil {
-		return err
+	for _, file := range []string{environmentFile, triggerFile} {
+		if err := s.applyTemplate(ctx, file, s.environmentValues(e)); err != nil {
+			return err
+		}
 	}
 	return s.prepareRuns(ctx, e.RunNamespace())
 }

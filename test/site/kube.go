@@ -35,14 +35,14 @@ func (s *Site) apply(ctx context.Context, namespace, manifests string) error {
 	return err
 }
 
-// applyTemplate applies a file of examples/site with its values filled in.
+// applyTemplate applies a file with its values filled in.
 func (s *Site) applyTemplate(ctx context.Context, name string, values map[string]string) error {
 	manifests, err := s.fill(name, values)
 	if err != nil {
 		return err
 	}
 	if err := s.apply(ctx, "", manifests); err != nil {
-		return fmt.Errorf("apply examples/site/%s: %w", name, err)
+		return fmt.Errorf("apply %s: %w", name, err)
 	}
 	return nil
 }

@@ -121,7 +121,7 @@ func (l *Local) applyAll(ctx context.Context) error {
 	apps := append([]string{secrets, "pipelines/triggers/application.yaml", "pipelines/application/application.yaml",
 		"tasks/build/build.yaml", "tasks/promote/promote.yaml"}, shared...)
 	for _, application := range applications {
-		file, err := l.trigger("application.yaml", l.applicationValues(application, "go"))
+		file, err := l.trigger(applicationFile, l.applicationValues(application, "go"))
 		if err != nil {
 			return err
 		}
@@ -131,7 +131,7 @@ func (l *Local) applyAll(ctx context.Context) error {
 		return err
 	}
 	for _, e := range l.Environments {
-		file, err := l.trigger("environment.yaml", l.environmentValues(e))
+		file, err := l.trigger(triggerFile, l.environmentValues(e))
 		if err != nil {
 			return err
 		}
@@ -153,7 +153,7 @@ func (l *Local) apply(ctx context.Context, namespace string, files []string) err
 // meaning without a cluster.
 var document = regexp.MustCompile(`(?m)^kind: Trigger$`)
 
-// trigger fills a file of examples/site in and writes its Trigger to a file.
+// trigger fills a file in and writes its Trigger to a file.
 func (l *Local) trigger(name string, values map[string]string) (string, error) {
 	filled, err := l.fill(name, values)
 	if err != nil {
@@ -162,7 +162,7 @@ func (l *Local) trigger(name string, values map[string]string) (string, error) {
 	documents := strings.Split(filled, "\n---\n")
 	i := slices.IndexFunc(documents, document.MatchString)
 	if i < 0 {
-		return "", fmt.Errorf("examples/site/%s holds no Trigger", name)
+		return "", fmt.Errorf("%s holds no Trigger", name)
 	}
 	return l.write("trigger-"+values["APPLICATION"]+values["ENVIRONMENT"]+".yaml", documents[i])
 }

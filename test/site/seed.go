@@ -3,7 +3,6 @@ package site
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -11,6 +10,8 @@ import (
 	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
+	"sigs.k8s.io/yaml"
+
 	"github.com/lockstep-cd/lockstep/internal/environment"
 )
 
@@ -57,7 +58,7 @@ func (t *team) seedApplications(ctx context.Context) error {
 		if !empty {
 			continue
 		}
-		if err := t.publishFirst(ctx, name); err != nil {
+		if err := t.Publish(ctx, name, firstVersion); err != nil {
 			return fmt.Errorf("%s %s: %w", name, firstVersion, err)
 		}
 		if err := t.pushExample(ctx, name, name, func(c *Checkout) error {
@@ -70,7 +71,8 @@ func (t *team) seedApplications(ctx context.Context) error {
 	return nil
 }
 
-func (t *team) publishFirst(ctx context.Context, name string) error {
+// Publish builds an example as it is and publishes image and chart under a version.
+func (t *team) Publish(ctx context.Context, name, version string) error {
 	bin, err := t.programs(ctx, "package-image", "package-chart")
 	if err != nil {
 		return err
@@ -91,15 +93,15 @@ func (t *team) publishFirst(ctx context.Context, name string) error {
 	digestFile := filepath.Join(dir, "digest")
 	publish := command{dir: dir, env: []string{"RESULT_IMAGE_DIGEST_PATH=" + digestFile}}
 	if _, err := publish.run(ctx, filepath.Join(bin, "package-image"), "--source=.", "--base="+t.StaticBase, "--files=dist/"+name+":/usr/bin/"+name,
-		"--entrypoint=/usr/bin/"+name, "--repository="+repository, "--tag="+firstVersion, "--version="+firstVersion, "--insecure="+t.Registry); err != nil {
+		"--entrypoint=/usr/bin/"+name, "--repository="+repository, "--tag="+version, "--version="+version, "--insecure="+t.Registry); err != nil {
 		return err
 	}
 	digest, err := os.ReadFile(digestFile)
 	if err != nil {
 		return err
 	}
-	_, err = publish.run(ctx, filepath.Join(bin, "package-chart"), "--source=.", "--path=charts/"+name, "--version="+firstVersion,
-		"--image="+repository+":"+firstVersion, "--image-digest="+string(digest), "--repository="+t.chartRepository(), "--insecure="+t.Registry)
+	_, err = publish.run(ctx, filepath.Join(bin, "package-chart"), "--source=.", "--path=charts/"+name, "--version="+version,
+		"--image="+repository+":"+version, "--image-digest="+string(digest), "--repository="+t.chartRepository(), "--insecure="+t.Registry)
 	return err
 }
 
@@ -163,11 +165,11 @@ func (t *team) Declare(ctx context.Context, entries ...environment.Environment) 
 
 func writeEnvironments(dir string, entries []environment.Environment) error {
 	file := environment.Environments{APIVersion: environment.APIVersion, Kind: environment.Kind, Environments: entries}
-	text, err := json.MarshalIndent(file, "", "  ") // which is YAML as well
+	text, err := yaml.Marshal(file)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(filepath.Join(dir, "environments.yaml"), append(text, '\n'), 0o644)
+	return os.WriteFile(filepath.Join(dir, "environments.yaml"), text, 0o644)
 }
 
 // pushExample makes a folder of examples/ the first commit of a repository.

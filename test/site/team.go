@@ -19,6 +19,7 @@ type team struct {
 	kubeconfig string // "": as kubectl finds it
 
 	Applications string // namespace of the applications' runs
+	Lockstep     string // namespace that reconcile runs in
 	Owner        string // of the repositories
 	Environments []Environment
 
@@ -30,7 +31,7 @@ type team struct {
 func newTeam(root string, log func(string, ...any)) (team, error) {
 	root, err := filepath.Abs(root)
 	return team{
-		Root: root, Log: log, Applications: "acme-applications", Owner: "acme",
+		Root: root, Log: log, Applications: "acme-applications", Lockstep: "acme-lockstep", Owner: "acme",
 		Environments: []Environment{
 			{Name: "staging", Namespace: "acme-staging"},
 			{Name: "production", Namespace: "acme-production"},
@@ -96,7 +97,7 @@ const environmentsRepository = "environments"
 
 // namespaces are all that the site makes, with those of further environments.
 func (t *team) namespaces(further ...Environment) []string {
-	all := []string{t.Applications}
+	all := []string{t.Applications, t.Lockstep}
 	for _, e := range slices.Concat(t.Environments, further) {
 		all = append(all, e.RunNamespace(), e.Namespace)
 	}
@@ -105,14 +106,32 @@ func (t *team) namespaces(further ...Environment) []string {
 
 // runNamespaces are those in which pipelines run.
 func (t *team) runNamespaces() []string {
-	all := []string{t.Applications}
+	all := []string{t.Applications, t.Lockstep}
 	for _, e := range t.Environments {
 		all = append(all, e.RunNamespace())
 	}
 	return all
 }
 
-// applicationValues fill examples/site/application.yaml in.
+// Files that are filled in, from the root.
+const (
+	siteFile         = "examples/site/lockstep.yaml"
+	environmentsFile = "examples/site/environments.yaml"
+	applicationsFile = "examples/site/applications.yaml"
+	applicationFile  = "examples/site/application.yaml"
+	environmentFile  = "internal/provision/environment.yaml"
+	triggerFile      = "internal/provision/triggers/github.yaml"
+)
+
+// siteValues fill siteFile and environmentsFile in.
+func (t *team) siteValues() map[string]string {
+	return map[string]string{
+		"LOCKSTEP_NAMESPACE": t.Lockstep, "ENVIRONMENTS": t.EnvironmentsURL(), "WEBHOOK_URL": "http://{address}", "INSECURE_REGISTRIES": t.Registry,
+		"REPOSITORY": t.Owner + "/" + environmentsRepository, "BRANCH": "main",
+	}
+}
+
+// applicationValues fill applicationFile in.
 func (t *team) applicationValues(application, testImage string) map[string]string {
 	return map[string]string{
 		"APPLICATIONS_NAMESPACE": t.Applications, "APPLICATION": application,
@@ -123,19 +142,22 @@ func (t *team) applicationValues(application, testImage string) map[string]strin
 	}
 }
 
-// environmentValues fill examples/site/environment.yaml in.
+// environmentValues fill environmentFile and triggerFile in.
 func (t *team) environmentValues(e Environment) map[string]string {
 	return map[string]string{
 		"ENVIRONMENT": e.Name, "NAMESPACE": e.Namespace,
 		"REPOSITORY": t.Owner + "/" + e.Repository(), "BRANCH": "main", "INSECURE_REGISTRIES": t.Registry,
-		"ENVIRONMENTS": t.RepositoryURL(environmentsRepository),
+		"ENVIRONMENTS": t.EnvironmentsURL(), "URL": t.RepositoryURL(e.Repository()), "LOCKSTEP_NAMESPACE": t.Lockstep,
 	}
 }
 
-// fill returns a file of examples/site with its values filled in. A value that
-// the file names and nobody gives is an error.
+// EnvironmentsURL is the repository of environments.yaml.
+func (t *team) EnvironmentsURL() string { return t.RepositoryURL(environmentsRepository) }
+
+// fill returns a file with its values filled in. A value that the file names and
+// nobody gives is an error.
 func (t *team) fill(name string, values map[string]string) (string, error) {
-	text, err := os.ReadFile(filepath.Join(t.Root, "examples", "site", name))
+	text, err := os.ReadFile(filepath.Join(t.Root, name))
 	if err != nil {
 		return "", err
 	}
@@ -148,7 +170,7 @@ func (t *team) fill(name string, values map[string]string) (string, error) {
 		return value
 	})
 	if len(missing) > 0 {
-		return "", fmt.Errorf("examples/site/%s: no value for %v", name, missing)
+		return "", fmt.Errorf("%s: no value for %v", name, missing)
 	}
 	return filled, nil
 }

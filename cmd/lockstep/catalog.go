@@ -1,0 +1,417 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/urfave/cli/v2"
+
+	"github.com/lockstep-cd/lockstep/internal/catalog"
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+)
+
+func createCommand() *cli.Command {
+	return group("create", "make a new environment", &cli.Command{
+		Name:      "environment",
+		Aliases:   []string{"env"},
+		Usage:     "make an environment: its repository, and its entry in environments.yaml",
+		UsageText: "lockstep create environment NAME [--from ENVIRONMENT | --template URL] [--promotion STRATEGY] …",
+		Description: "Takes Git rights alone. The repository is made on its forge, or as a bare repository where it is a path, and gets a chart: a copy of another environment's, a template's, or one without dependencies. " +
+			"One that has a chart already is taken as it is. Then one commit brings the entry into environments.yaml; where that is a file of this machine, commit it yourself. " +
+			"Namespaces, rights, webhook and the first deployment are made by lockstep reconcile, which runs in the cluster when that commit arrives. What is there stays: run it again when it was interrupted.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "from", Usage: "`ENVIRONMENT` whose state it begins with, and whose strategy and delivery it takes where none are given"},
+			&cli.StringFlag{Name: "template", Usage: "`URL` of a repository that it begins with"},
+			&cli.StringFlag{Name: "repository", Aliases: []string{"git-url"}, Usage: "`URL` of its repository; without it, environment-NAME beside the others"},
+			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of Chart.yaml in the repository"},
+			&cli.BoolFlag{Name: "public", Usage: "make a repository that everybody can read"},
+			&cli.BoolFlag{Name: "protect", Usage: "let nobody rewrite or delete the branch"},
+		}, ruleFlags(), forgeFlags(), commitFlags()),
+		Action: createEnvironment, OnUsageError: usageError,
+	})
+}
+
+func editCommand() *cli.Command {
+	return group("edit", "change an environment", &cli.Command{
+		Name:        "environment",
+		Aliases:     []string{"env"},
+		Usage:       "change an environment's rules in environments.yaml",
+		UsageText:   "lockstep edit environment NAME --promotion STRATEGY …",
+		Description: "One commit changes what is given, and nothing else. An empty text takes a key out.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.StringFlag{Name: "repository", Aliases: []string{"git-url"}, Usage: "`URL` of its repository"},
+			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of Chart.yaml in the repository"},
+		}, ruleFlags(), commitFlags()),
+		Action: editEnvironment, OnUsageError: usageError,
+	})
+}
+
+func deleteCommand() *cli.Command {
+	return group("delete", "take an environment away", &cli.Command{
+		Name:      "environment",
+		Aliases:   []string{"env"},
+		Usage:     "take an environment out of environments.yaml, and thereby out of the cluster",
+		UsageText: "lockstep delete environment NAME [--force] [--delete-repository]",
+		Description: "One commit takes the entry out; lockstep reconcile, which runs in the cluster when it arrives, removes webhook, rights and namespaces, with everything in them. " +
+			"Refused while something is deployed, unless --force. The repository stays, unless --delete-repository.",
+		Flags: slices.Concat([]cli.Flag{
+			&cli.BoolFlag{Name: "force", Usage: "also while something is deployed"},
+			&cli.BoolFlag{Name: "delete-repository", Usage: "delete its repository as well, with all of its history"},
+		}, forgeFlags(), commitFlags()),
+		Action: deleteEnvironment, OnUsageError: usageError,
+	})
+}
+
+// group is a command that has only others below it.
+func group(name, usage string, below ...*cli.Command) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, Subcommands: below, OnUsageError: usageError,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fault.Usage("UnknownCommand", fmt.Errorf("there is no command %s %q", name, c.Args().First()), "lockstep "+name+" --help lists the commands")
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}
+
+// ruleFlags are the keys of an entry.
+func ruleFlags() []cli.Flag {
+	return []cli.Flag{
+		&cli.StringFlag{Name: "promotion", Aliases: []string{"p"}, Usage: "`STRATEGY`: Auto, Manual or Never"},
+		&cli.StringFlag{Name: "delivery", Usage: "`WAY` that versions come: commit or pull-request"},
+		&cli.StringSliceFlag{Name: "after", Usage: "`NAME` of an environment that must have verified a version before; may be given several times"},
+		&cli.StringFlag{Name: "soak", Usage: "`TIME` that those must have had it, such as 2h"},
+		&cli.BoolFlag{Name: "frozen", Usage: "let nothing in but rollbacks"},
+		&cli.StringFlag{Name: "namespace", Aliases: []string{"s"}, Usage: "`NAME` of the namespace of its release"},
+		&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that is deployed; without it, the repository's default branch"},
+	}
+}
+
+func forgeFlags() []cli.Flag {
+	return []cli.Flag{&cli.StringFlag{Name: "forge", Usage: "`KIND` of the Git host: github, gitlab, gitea, bitbucket or bitbucket-server; without it, known by its name or asked of it"}}
+}
+
+// pairsOf are the keys that flags set, in the order of an entry.
+func pairsOf(c *cli.Context) []edit.Pair {
+	var pairs []edit.Pair
+	for _, key := range []string{"repository", "branch", "path", "namespace", "promotion", "delivery", "after", "soak", "frozen"} {
+		if !c.IsSet(key) {
+			continue
+		}
+		pair := edit.Pair{Key: key}
+		switch key {
+		case "after":
+			if names := c.StringSlice(key); !slices.Equal(names, []string{""}) {
+				pair.Value = names
+			}
+		case "frozen":
+			pair.Value = c.Bool(key)
+		default:
+			if text := c.String(key); text != "" {
+				pair.Value = text
+			}
+		}
+		pairs = append(pairs, pair)
+	}
+	return pairs
+}
+
+// cataloging is what the three commands begin with.
+type cataloging struct {
+	catalog catalog.Catalog
+	known   *environment.Environments
+	name    string
+	where   string // environments.yaml is, without credentials
+}
+
+func catalogOf(ctx context.Context, c *cli.Context) (cataloging, error) {
+	if c.NArg() != 1 || c.Args().First() == "" {
+		return cataloging{}, fault.Usage("InvalidArguments", fmt.Errorf("%s takes one NAME, not %d", strings.TrimPrefix(c.Command.HelpName, c.App.Name+" "), c.NArg()), c.Command.UsageText)
+	}
+	key, err := signingKey(c)
+	if err != nil {
+		return cataloging{}, err
+	}
+	open, where := opener(c), c.String("environments")
+	known, err := promotion.Environments(ctx, where, defaultEnvironments, "", open)
+	if err != nil {
+		return cataloging{}, err
+	}
+	a := cataloging{catalog.Catalog{
+		Where: where, Path: defaultEnvironments, Open: open, Author: author(), Key: key,
+		Patience: c.Duration("timeout"), DryRun: c.Bool("dry-run"),
+	}, known, c.Args().First(), where}
+	remote, err := a.catalog.Remote()
+	if remote != nil {
+		a.where = remote.URL()
+	}
+	return a, err
+}
+
+// done is a line of what came of it.
+type done struct {
+	Environment string `json:"environment"`
+	What        string `json:"what"`
+	Outcome     string `json:"outcome"`
+	Where       string `json:"where,omitempty"`
+	Commit      string `json:"commit,omitempty"`
+	DryRun      bool   `json:"dryRun,omitempty"`
+	diff        string
+}
+
+func printDone(c *cli.Context, lines []done) error {
+	t := table{head: []string{"ENVIRONMENT", "WHAT", "OUTCOME", "COMMIT", "WHERE"}}
+	for i, l := range lines {
+		lines[i].DryRun = c.Bool("dry-run")
+		if lines[i].DryRun && l.Outcome != "unchanged" {
+			l.Outcome += " (dry run)"
+		}
+		t.add(l.Environment, l.What, l.Outcome, l.Commit, l.Where)
+	}
+	if err := show(c, t, lines); err != nil || asJSON(c) {
+		return err
+	}
+	for _, l := range lines {
+		if l.diff == "" {
+			continue
+		}
+		at := l.Where
+		if l.Commit != "" {
+			at += " at " + l.Commit
+		}
+		if _, err := fmt.Fprintf(c.App.Writer, "\n# %s\n%s", at, l.diff); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a cataloging) entryLine(word string, changed catalog.Changed) done {
+	if !changed.Done {
+		word = "unchanged"
+	}
+	return done{Environment: a.name, What: "entry", Outcome: word, Where: a.where, Commit: changed.Commit.Short(), diff: changed.Diff}
+}
+
+func createEnvironment(c *cli.Context) error {
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
+	defer cancel()
+	a, err := catalogOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	env, from, pairs, err := a.wanted(c)
+	if err != nil {
+		return err
+	}
+	plan := a.catalog
+	plan.DryRun = true
+	if _, err := plan.Add(ctx, a.name, c.String("from"), pairs); err != nil {
+		return err // before anything is made
+	}
+	how := catalog.Hosting{Kind: forge.Kind(c.String("forge")), Public: c.Bool("public"), Protect: c.Bool("protect")}
+	made, err := a.catalog.Ensure(ctx, env, from, how)
+	if err != nil {
+		return err
+	}
+	changed, err := a.catalog.Add(ctx, a.name, c.String("from"), pairs)
+	if err != nil {
+		return err
+	}
+	return printDone(c, append(repositoryLines(env, from, made), a.entryLine("added", changed)))
+}
+
+func repositoryLines(env environment.Environment, from catalog.Source, made catalog.Repository) []done {
+	line := func(what, word string, changed bool) done {
+		if !changed {
+			word = "unchanged"
+		}
+		return done{Environment: env.Name, What: what, Outcome: word, Where: env.Repository, Commit: made.Commit.Short()}
+	}
+	filled := "committed"
+	if from.Name != "" {
+		filled = "copied from " + from.Name
+	}
+	lines := []done{line("repository", "created", made.Created), line("chart", filled, made.Filled)}
+	if made.Protected {
+		lines = append(lines, line("branch", "protected", true))
+	}
+	return lines
+}
+
+// wanted is the environment that is asked for, what its repository begins with, and
+// its entry.
+func (a cataloging) wanted(c *cli.Context) (env environment.Environment, from catalog.Source, pairs []edit.Pair, err error) {
+	if c.IsSet("from") && c.IsSet("template") {
+		return env, from, nil, fault.Usage("InvalidArguments", errors.New("--from and --template: what does it begin with?"), "")
+	}
+	pairs = pairsOf(c)
+	if there, err := a.known.Find(a.name); err == nil && !c.IsSet("from") {
+		return there, catalog.Source{URL: c.String("template"), Path: "."}, pairs, checkChart(there)
+	}
+	if c.IsSet("from") {
+		like, err := a.known.Find(c.String("from"))
+		if err != nil {
+			return env, from, nil, err
+		}
+		if err := checkChart(like); err != nil {
+			return env, from, nil, err
+		}
+		from = catalog.Source{URL: like.Repository, Branch: like.Branch, Path: like.Path, Name: like.Name}
+		env = environment.Environment{Path: like.Path, Branch: like.Branch, Promotion: like.Promotion, Delivery: like.Delivery, Namespace: renamed(like.Namespace, like.Name, a.name)}
+	} else {
+		from = catalog.Source{URL: c.String("template"), Path: "."}
+	}
+	env.Name = a.name
+	env.Repository = cmp.Or(c.String("repository"), a.beside(from))
+	if env.Repository == "" {
+		return env, from, nil, fault.Usage("InvalidArguments", errors.New("which repository? Nothing says where the others are"), "Give --repository URL.")
+	}
+	env.Path = cmp.Or(c.String("path"), env.Path, ".")
+	env.Branch = cmp.Or(c.String("branch"), env.Branch)
+	return env, from, entryOf(env, pairs), nil
+}
+
+func checkChart(env environment.Environment) error {
+	if env.File == "" {
+		return nil
+	}
+	return fault.Refused("NoChart", fmt.Errorf("%s has no chart: another tool deploys it", env.Name), "Such environments are written into environments.yaml by hand; to begin with a chart, give --template.")
+}
+
+// entryOf are the keys of a new entry: those that were given, and those that it takes
+// from another environment or by default.
+func entryOf(env environment.Environment, given []edit.Pair) []edit.Pair {
+	pairs := []edit.Pair{{Key: "name", Value: env.Name}, {Key: "repository", Value: env.Repository}}
+	defaults := []edit.Pair{
+		{Key: "branch", Value: env.Branch}, {Key: "path", Value: env.Path},
+		{Key: "namespace", Value: cmp.Or(env.Namespace, env.Name)},
+		{Key: "promotion", Value: string(cmp.Or(env.Promotion, environment.Manual))}, {Key: "delivery", Value: string(env.Delivery)},
+	}
+	at := func(key string) int { return slices.IndexFunc(given, func(p edit.Pair) bool { return p.Key == key }) }
+	for _, d := range defaults {
+		i := at(d.Key)
+		plain := d.Value == "" || d.Key == "path" && d.Value == "." || d.Key == "delivery" && d.Value == string(environment.ByCommit)
+		switch {
+		case i >= 0 && given[i].Value != nil:
+			pairs = append(pairs, given[i])
+		case i < 0 && !plain:
+			pairs = append(pairs, d)
+		}
+	}
+	for _, p := range given {
+		known := slices.ContainsFunc(pairs, func(q edit.Pair) bool { return q.Key == p.Key })
+		if !known && p.Value != nil && p.Value != false {
+			pairs = append(pairs, p)
+		}
+	}
+	return pairs
+}
+
+// beside is where its repository would be among the others.
+func (a cataloging) beside(from catalog.Source) string {
+	like := from.URL
+	if from.Name == "" {
+		like = ""
+	}
+	for _, e := range a.known.Environments {
+		if like == "" && strings.Contains(path.Base(e.Repository), e.Name) {
+			like, from.Name = e.Repository, e.Name
+		}
+	}
+	dir, base := path.Split(like)
+	stem, isGit := strings.CutSuffix(base, ".git")
+	if own := renamed(stem, from.Name, a.name); own != "" {
+		if isGit {
+			own += ".git"
+		}
+		return dir + own
+	}
+	if where := cmp.Or(like, a.where); like != "" || strings.Contains(where, "://") {
+		dir, _ := path.Split(strings.TrimSuffix(where, "/"))
+		return dir + "environment-" + a.name + ".git"
+	}
+	return ""
+}
+
+// renamed is a text with another environment's name in it, "" where it has not the
+// one before. It stands at the end: development-dev.
+func renamed(text, before, after string) string {
+	at := strings.LastIndex(text, before)
+	if before == "" || at < 0 {
+		return ""
+	}
+	return text[:at] + after + text[at+len(before):]
+}
+
+func editEnvironment(c *cli.Context) error {
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
+	defer cancel()
+	a, err := catalogOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	if _, err := a.known.Find(a.name); err != nil {
+		return err
+	}
+	pairs := pairsOf(c)
+	if len(pairs) == 0 {
+		return fault.Usage("InvalidArguments", errors.New("what is to be changed?"), "lockstep edit environment --help lists the keys; windows and recordKey are edited by hand.")
+	}
+	changed, err := a.catalog.Set(ctx, a.name, pairs)
+	if err != nil {
+		return err
+	}
+	return printDone(c, []done{a.entryLine("changed", changed)})
+}
+
+func deleteEnvironment(c *cli.Context) error {
+	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
+	defer cancel()
+	a, err := catalogOf(ctx, c)
+	if err != nil {
+		return err
+	}
+	env, err := a.known.Find(a.name)
+	if err != nil {
+		if gone, errGone := a.catalog.Deleted(ctx, a.name); errGone == nil && gone {
+			return printDone(c, []done{a.entryLine("removed", catalog.Changed{})})
+		}
+		return err
+	}
+	plan := a.catalog
+	plan.DryRun = true
+	if _, err := plan.Remove(ctx, a.name); err != nil {
+		return err // before anything is deleted
+	}
+	if !c.Bool("force") {
+		if err := a.catalog.CheckEmpty(ctx, env); err != nil {
+			return err
+		}
+	}
+	var lines []done
+	if c.Bool("delete-repository") {
+		if err := a.catalog.Delete(ctx, env, a.known, forge.Kind(c.String("forge"))); err != nil {
+			return err
+		}
+		lines = append(lines, done{Environment: a.name, What: "repository", Outcome: "deleted", Where: env.Repository})
+	}
+	changed, err := a.catalog.Remove(ctx, a.name)
+	if err == nil {
+		lines = append(lines, a.entryLine("removed", changed))
+	}
+	if len(lines) == 0 {
+		return err
+	}
+	return errors.Join(err, printDone(c, lines))
+}

@@ -1,0 +1,243 @@
+// Package catalog changes which environments there are: their entries in
+// environments.yaml, each by one commit or, where it is a file of this machine, in
+// place; and the repository that each of them has. It knows no cluster: what it makes
+// is provisioned by whoever reconciles.
+package catalog
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/edit"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/signature"
+)
+
+// list is the key of environments.yaml that has them.
+const list = "environments"
+
+// Catalog is an environments.yaml that is to be changed.
+type Catalog struct {
+	// Where is a file of this machine, or the URL of the Git repository that has Path
+	// on Revision ("": the default branch).
+	Where, Path, Revision string
+	Open                  func(url string) (*git.Remote, error)
+	Author                git.Signature
+	Key                   *signature.Key // signs the commits; nil: nobody does
+	Patience              time.Duration  // how long races may be lost
+	DryRun                bool
+}
+
+// Changed is what became of a change.
+type Changed struct {
+	Done   bool     // false: it was so already
+	Commit git.Hash // that the branch got; "" for a file
+	Diff   string   // of a dry run, as git diff prints it
+}
+
+// Remote is the repository of environments.yaml, nil where it is a file.
+func (c Catalog) Remote() (*git.Remote, error) {
+	if _, ok := c.file(); ok {
+		return nil, nil
+	}
+	return c.Open(c.Where)
+}
+
+func (c Catalog) file() (name string, ok bool) {
+	info, err := os.Stat(c.Where)
+	return c.Where, err == nil && info.Mode().IsRegular() || err != nil && !strings.Contains(c.Where, ":")
+}
+
+// Add gives environments.yaml an environment, behind the one that is named after.
+// Where one of that name is there and says the same, nothing changes; one that says
+// something else is a Refused fault EnvironmentExists.
+func (c Catalog) Add(ctx context.Context, name, after string, pairs []edit.Pair) (Changed, error) {
+	return c.change(ctx, message("create environment "+name, promotion.CreateEnvironment, name), func(text []byte, known *environment.Environments) ([]byte, error) {
+		if _, err := known.Find(name); err != nil {
+			return edit.AddItem(text, list, after, pairs)
+		}
+		same, err := edit.SetItem(text, list, name, pairs)
+		if err == nil && !bytes.Equal(same, text) {
+			err = fault.Refused("EnvironmentExists", fmt.Errorf("%s is there, and not as it is asked for", name), "lockstep edit environment "+name+" changes it.")
+		}
+		return text, err
+	})
+}
+
+// Set changes keys of an environment; a Value of nil takes a key out.
+func (c Catalog) Set(ctx context.Context, name string, pairs []edit.Pair) (Changed, error) {
+	return c.change(ctx, message("edit environment "+name, promotion.EditEnvironment, name), func(text []byte, _ *environment.Environments) ([]byte, error) {
+		return edit.SetItem(text, list, name, pairs)
+	})
+}
+
+// Remove takes an environment out; one that is not there changes nothing. One that
+// others wait for is a Refused fault EnvironmentNeeded.
+func (c Catalog) Remove(ctx context.Context, name string) (Changed, error) {
+	return c.change(ctx, message("delete environment "+name, promotion.DeleteEnvironment, name), func(text []byte, known *environment.Environments) ([]byte, error) {
+		if _, err := known.Find(name); err != nil {
+			return text, nil
+		}
+		if waiting := known.After(name); len(waiting) > 0 {
+			return nil, fault.Refused("EnvironmentNeeded", fmt.Errorf("delete %s: %s is after it", name, waiting[0].Name),
+				"Let it be after another one first: lockstep edit environment "+waiting[0].Name+" --after NAME, or --after '' for none.")
+		}
+		return edit.RemoveItem(text, list, name)
+	})
+}
+
+func message(subject, operation, name string) promotion.Message {
+	return promotion.Message{Text: "chore: " + subject, Trailers: promotion.About(operation, name)}
+}
+
+// change edits the file, again on a newer tip where somebody else was faster. What
+// comes of it must be an environments.yaml.
+func (c Catalog) change(ctx context.Context, m promotion.Message, do func([]byte, *environment.Environments) ([]byte, error)) (Changed, error) {
+	checked := func(text []byte) ([]byte, error) {
+		known, err := environment.Parse(c.Where, text)
+		if err != nil {
+			return nil, err
+		}
+		out, err := do(text, known)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", c.Where, err)
+		}
+		if _, err = environment.Parse(c.Where, out); err != nil {
+			err = fault.Usage(environment.Invalid, err, "Nothing was changed. The places are those of the file as it would be.")
+		}
+		return out, err
+	}
+	if name, ok := c.file(); ok {
+		return c.changeFile(name, m, checked)
+	}
+	remote, err := c.Open(c.Where)
+	if err != nil {
+		return Changed{}, err
+	}
+	for end, pause := time.Now().Add(c.Patience), firstPause; ; pause = min(2*pause, longestPause) {
+		changed, err := c.attempt(ctx, remote, m, checked)
+		if !errors.Is(err, git.ErrMoved) || time.Now().Add(pause).After(end) {
+			return changed, err
+		}
+		select {
+		case <-ctx.Done():
+			return Changed{}, errors.Join(err, ctx.Err())
+		case <-time.After(pause/2 + rand.N(pause)):
+		}
+	}
+}
+
+// How long it is until a race is run again, on average, at first and at most.
+const (
+	firstPause   = 50 * time.Millisecond
+	longestPause = 2 * time.Second
+)
+
+func (c Catalog) attempt(ctx context.Context, remote *git.Remote, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
+	tip, err := remote.Tip(ctx, c.Revision)
+	if err != nil {
+		return Changed{}, err
+	}
+	scratch := git.NewMemory()
+	if err := remote.Fetch(ctx, scratch, tip, 1); err != nil {
+		return Changed{}, err
+	}
+	text, err := scratch.Read(tip.Commit(), c.Path)
+	if err != nil {
+		return Changed{}, fault.Usage("FileNotRead", fmt.Errorf("environments in %s: %w", remote.URL(), err), "Check the path of the file in the repository.")
+	}
+	out, err := do(text)
+	if err != nil || bytes.Equal(out, text) {
+		return Changed{Commit: tip.Hash}, err
+	}
+	commit, err := c.commit(scratch, tip.Commit(), m, git.File{Path: c.Path, Content: out})
+	if err != nil {
+		return Changed{}, err
+	}
+	if c.DryRun {
+		diff, err := scratch.Diff(tip.Commit(), commit)
+		return Changed{Done: true, Commit: tip.Hash, Diff: diff}, err
+	}
+	err = remote.Push(ctx, scratch, git.Update{Ref: tip.Name, Old: tip.Hash, New: commit})
+	return Changed{Done: true, Commit: commit}, err
+}
+
+func (c Catalog) commit(r *git.Repository, parent git.Hash, m promotion.Message, files ...git.File) (git.Hash, error) {
+	text, err := m.Compose(nil)
+	if err != nil {
+		return "", err
+	}
+	author := c.Author
+	author.When = time.Now()
+	return r.Commit(git.CommitOptions{Parent: parent, Files: files, Message: text, Author: author, Committer: author, Key: c.Key})
+}
+
+// maxFile bounds environments.yaml on this machine, in bytes; its reader has the same.
+const maxFile = 1 << 20
+
+// changeFile replaces the file, whole or not at all; where it is a link, the file that
+// it leads to.
+func (c Catalog) changeFile(name string, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
+	name, err := filepath.EvalSymlinks(name)
+	if err != nil {
+		return Changed{}, fault.Usage("FileNotRead", err, "Name the file, or the URL of the Git repository that holds it.")
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return Changed{}, fault.Usage("FileNotRead", err, "")
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Changed{}, err
+	}
+	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	if err != nil {
+		return Changed{}, fault.Usage("FileNotRead", err, "")
+	}
+	out, err := do(text)
+	if err != nil || bytes.Equal(out, text) {
+		return Changed{}, err
+	}
+	if c.DryRun {
+		diff, err := c.diff(filepath.Base(name), m, text, out)
+		return Changed{Done: true, Diff: diff}, err
+	}
+	made, err := os.CreateTemp(filepath.Dir(name), ".environments-")
+	if err != nil {
+		return Changed{}, err
+	}
+	_, err = made.Write(out)
+	if err = errors.Join(err, made.Chmod(info.Mode().Perm()), made.Close()); err == nil {
+		err = os.Rename(made.Name(), name)
+	}
+	if err != nil {
+		return Changed{}, errors.Join(err, os.Remove(made.Name()))
+	}
+	return Changed{Done: true}, nil
+}
+
+// diff is what changes in a file that is in no repository.
+func (c Catalog) diff(name string, m promotion.Message, before, after []byte) (string, error) {
+	scratch := git.NewMemory()
+	old, err := c.commit(scratch, "", m, git.File{Path: name, Content: before})
+	if err != nil {
+		return "", err
+	}
+	changed, err := c.commit(scratch, old, m, git.File{Path: name, Content: after})
+	if err != nil {
+		return "", err
+	}
+	return scratch.Diff(old, changed)
+}

@@ -1,0 +1,251 @@
+// Package provision knows what an environment needs around its repository: the
+// namespaces of its release and of its runs, the rights that reach from the second
+// into the first, copies of the Tasks, Pipelines and Triggers, the secrets, and the
+// webhook. It makes them what they should be, as often as it is asked, and takes them
+// away again. It deploys nothing.
+//
+// What environments.yaml says is not trusted with the cluster: a namespace that does
+// not carry the environment's label is left alone, and the rights that are given are
+// those of ClusterRoles that an administrator has made.
+package provision
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"os"
+	"path"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
+	"github.com/lockstep-cd/lockstep/internal/git"
+)
+
+// Label and annotations of the namespaces.
+const (
+	EnvironmentLabel      = "lockstep.dev/environment"
+	environmentsNote      = "lockstep.dev/environments" // the repository of environments.yaml
+	repositoryNote        = "lockstep.dev/repository"
+	runNamespaceSuffix    = "-lockstep"
+	environmentAccount    = "lockstep-environment"
+	webhookBindingsPrefix = "lockstep-webhook-"
+)
+
+// Kinds of objects.
+var (
+	kindNamespace          = cluster.Kind{APIVersion: "v1", Kind: "Namespace"}
+	kindSecret             = cluster.Kind{APIVersion: "v1", Kind: "Secret"}
+	kindService            = cluster.Kind{APIVersion: "v1", Kind: "Service"}
+	kindServiceAccount     = cluster.Kind{APIVersion: "v1", Kind: "ServiceAccount"}
+	kindRole               = cluster.Kind{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "Role"}
+	kindRoleBinding        = cluster.Kind{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "RoleBinding"}
+	kindClusterRoleBinding = cluster.Kind{APIVersion: "rbac.authorization.k8s.io/v1", Kind: "ClusterRoleBinding"}
+	kindTask               = cluster.Kind{APIVersion: "tekton.dev/v1", Kind: "Task"}
+	kindPipeline           = cluster.Kind{APIVersion: "tekton.dev/v1", Kind: "Pipeline"}
+	kindRun                = cluster.Kind{APIVersion: "tekton.dev/v1", Kind: "PipelineRun"}
+	kindListener           = cluster.Kind{APIVersion: "triggers.tekton.dev/v1beta1", Kind: "EventListener"}
+	kindTrigger            = cluster.Kind{APIVersion: "triggers.tekton.dev/v1beta1", Kind: "Trigger"}
+	kindTemplate           = cluster.Kind{APIVersion: "triggers.tekton.dev/v1beta1", Kind: "TriggerTemplate"}
+	kindBinding            = cluster.Kind{APIVersion: "triggers.tekton.dev/v1beta1", Kind: "TriggerBinding"}
+)
+
+// Site is the cluster and what all of its environments have in common.
+type Site struct {
+	Client    *cluster.Client
+	Namespace string // has the Tasks, Pipelines, Triggers and secrets that each environment gets a copy of
+	// Environments is the Git repository of environments.yaml; "" where it is a file of
+	// this machine: then nothing follows an environment by itself.
+	Environments string
+	Insecure     []string // registries over plain HTTP
+	// WebhookURL is where forges send pushes. {namespace} stands for the namespace of
+	// the runs, {address} for the address and port of its listener in the cluster. "":
+	// webhooks are not touched.
+	WebhookURL string
+	Forge      forge.Kind // of the environments' repositories; "": found out
+	DryRun     bool       // only say what would change
+}
+
+// Place is one environment in the cluster.
+type Place struct {
+	environment.Environment
+	Remote *git.Remote
+	Tip    git.Ref // of its branch
+}
+
+// runs is the namespace that its pipelines run in.
+func (p Place) runs() string { return p.Namespace + runNamespaceSuffix }
+
+func (p Place) branch() string { return strings.TrimPrefix(p.Tip.Name, "refs/heads/") }
+
+// Ensure makes everything of an environment what it should be, and returns what it
+// changed, such as "Namespace acme-qa". A namespace that belongs to somebody else is a
+// Refused fault NamespaceTaken; one that is going away a Retryable one.
+func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error) {
+	if err := s.checkNamespaces(ctx, p); err != nil {
+		return nil, err
+	}
+	e := &ensuring{Site: s, place: p}
+	for _, do := range []func(context.Context) error{e.own, e.copies, e.secrets, e.hearing} {
+		if err := do(ctx); err != nil {
+			return e.changed, err
+		}
+	}
+	return e.changed, nil
+}
+
+// checkNamespaces refuses those of others.
+func (s *Site) checkNamespaces(ctx context.Context, p Place) error {
+	for _, name := range []string{p.Namespace, p.runs()} {
+		found, err := s.Client.Get(ctx, kindNamespace, "", name)
+		if err != nil {
+			return err
+		}
+		switch {
+		case found == nil:
+		case found.GetDeletionTimestamp() != nil:
+			return fault.Retryable("NamespaceTerminating", fmt.Errorf("namespace %s is going away", name), "Try again when it is gone.")
+		case found.GetLabels()[EnvironmentLabel] != p.Name:
+			return fault.Refused("NamespaceTaken", fmt.Errorf("namespace %s is there and has no label %s=%s", name, EnvironmentLabel, p.Name),
+				fmt.Sprintf("Choose another namespace in environments.yaml; or hand this one over: kubectl label namespace %s %s=%s", name, EnvironmentLabel, p.Name))
+		}
+	}
+	return nil
+}
+
+// ensuring is one environment on its way.
+type ensuring struct {
+	*Site
+	place   Place
+	changed []string
+}
+
+func (e *ensuring) ensure(ctx context.Context, o *unstructured.Unstructured) error {
+	changed, err := e.Client.Ensure(ctx, o, e.DryRun)
+	if changed {
+		e.note(o.GetKind(), o.GetName())
+	}
+	return err
+}
+
+func (e *ensuring) note(kind, name string) { e.changed = append(e.changed, kind+" "+name) }
+
+//go:embed environment.yaml
+var ownObjects []byte
+
+// own are the objects that no other environment has.
+func (e *ensuring) own(ctx context.Context) error {
+	objects, err := filled(ownObjects, map[string]string{
+		"ENVIRONMENT": e.place.Name, "NAMESPACE": e.place.Namespace, "LOCKSTEP_NAMESPACE": e.Namespace,
+		"URL": e.place.Repository, "ENVIRONMENTS": e.Environments,
+	})
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		if err := e.ensure(ctx, o); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// filled reads a manifest and puts values in the place of ${NAME}, after it was read:
+// no value can be more than a part of a text.
+func filled(manifest []byte, values map[string]string) ([]*unstructured.Unstructured, error) {
+	objects, err := cluster.Parse(manifest)
+	if err != nil {
+		return nil, err
+	}
+	var missing []string
+	for _, o := range objects {
+		o.Object, _ = texts(o.Object, func(text string) string {
+			return os.Expand(text, func(name string) string {
+				value, ok := values[name]
+				if !ok {
+					missing = append(missing, name)
+				}
+				return value
+			})
+		}).(map[string]any)
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("no value for %v", missing)
+	}
+	return objects, nil
+}
+
+// texts is a value with every text in it changed.
+func texts(value any, change func(string) string) any {
+	switch v := value.(type) {
+	case string:
+		return change(v)
+	case map[string]any:
+		for key, inner := range v {
+			v[key] = texts(inner, change)
+		}
+	case []any:
+		for i, inner := range v {
+			v[i] = texts(inner, change)
+		}
+	}
+	return value
+}
+
+// Known are the environments that have namespaces by this environments.yaml, with the
+// repository of each.
+func (s *Site) Known(ctx context.Context) (map[string]string, error) {
+	namespaces, err := s.Client.List(ctx, kindNamespace, "", EnvironmentLabel)
+	if err != nil {
+		return nil, err
+	}
+	known := map[string]string{}
+	for _, n := range namespaces {
+		if s.Environments != "" && n.GetAnnotations()[environmentsNote] == s.Environments {
+			known[n.GetLabels()[EnvironmentLabel]] = n.GetAnnotations()[repositoryNote]
+		}
+	}
+	return known, nil
+}
+
+// Remove takes an environment out of the cluster: its webhook, its rights and its
+// namespaces, with everything in them. That it is gone already is no error.
+func (s *Site) Remove(ctx context.Context, name string, remote *git.Remote) (changed []string, err error) {
+	namespaces, err := s.Client.List(ctx, kindNamespace, "", EnvironmentLabel+"="+name)
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range namespaces {
+		if n.GetAnnotations()[environmentsNote] != s.Environments || n.GetDeletionTimestamp() != nil {
+			continue
+		}
+		changed = append(changed, "Namespace "+n.GetName())
+		if s.DryRun {
+			continue
+		}
+		if strings.HasSuffix(n.GetName(), runNamespaceSuffix) {
+			if err := s.unhook(ctx, n.GetName(), remote); err != nil {
+				return changed, err
+			}
+			if err := s.Client.Delete(ctx, kindClusterRoleBinding, "", webhookBindingsPrefix+n.GetName()); err != nil {
+				return changed, err
+			}
+		}
+		if err := s.Client.Delete(ctx, kindNamespace, "", n.GetName()); err != nil {
+			return changed, err
+		}
+	}
+	return changed, nil
+}
+
+// triggerFile is the Trigger for a kind of forge.
+func triggerFile(kind forge.Kind) string {
+	if kind == forge.Gitea {
+		kind = forge.GitHub // it sends GitHub's fields and signature
+	}
+	return path.Join("triggers", string(kind)+".yaml")
+}

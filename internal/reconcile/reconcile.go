@@ -1,0 +1,228 @@
+// Package reconcile compares what Git says of environments with what is on record and
+// in the cluster: it provisions what is missing, starts the pipeline where a push was
+// missed, says where a cluster has drifted, and takes away what was deleted. It goes by
+// the state alone, never by what happened before, so that it may be run at any time,
+// by several at once, and stopped anywhere.
+package reconcile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/promotion"
+	"github.com/lockstep-cd/lockstep/internal/provision"
+	"github.com/lockstep-cd/lockstep/internal/release"
+)
+
+// Outcome is what became of one environment.
+type Outcome string
+
+// The outcomes.
+const (
+	Unchanged Outcome = "unchanged" // everything is as it should be
+	Created   Outcome = "created"   // something of it was missing, and nothing had to be deployed
+	Started   Outcome = "started"   // its tip was not deployed: a run was started
+	Running   Outcome = "running"   // a run is under way
+	Failing   Outcome = "failing"   // the deployment of its tip failed, which starting it again would not mend
+	Drifted   Outcome = "drifted"   // the cluster is not what the deployed commit says
+	Deleted   Outcome = "deleted"   // somebody deleted it: its namespaces go
+	Orphaned  Outcome = "orphaned"  // it has namespaces, is not in environments.yaml, and nobody deleted it
+	Refused   Outcome = "refused"   // it cannot be as environments.yaml wants it
+	Failed    Outcome = "failed"    // something went wrong; the next time may do
+)
+
+// Result is what became of one environment.
+type Result struct {
+	Environment string   `json:"environment"`
+	Outcome     Outcome  `json:"outcome"`
+	Commit      git.Hash `json:"commit,omitempty"` // its tip
+	Run         string   `json:"run,omitempty"`    // that was started or is under way
+	Changed     []string `json:"changed,omitempty"`
+	Drift       []string `json:"drift,omitempty"` // how the cluster differs, such as "Deployment web is missing"
+	Reason      string   `json:"reason,omitempty"`
+	DryRun      bool     `json:"dryRun,omitempty"`
+	Err         error    `json:"-"`
+}
+
+func (r Result) failed(err error) Result {
+	r.Outcome, r.Err, r.Reason = Failed, err, err.Error()
+	if fault.Of(err).Kind == fault.KindRefused {
+		r.Outcome = Refused
+	}
+	return r
+}
+
+// Err joins what went wrong, nil where nothing did.
+func Err(results []Result) error {
+	var errs []error
+	for _, r := range results {
+		if r.Err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", r.Environment, r.Err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Reconciler is a cluster and the environments that it should have.
+type Reconciler struct {
+	Site  provision.Site
+	Known *environment.Environments
+	Open  func(url string) (*git.Remote, error)
+	// Connect reaches the namespace of a release.
+	Connect func(ctx context.Context, namespace string) (*cluster.Client, error)
+}
+
+// atOnce bounds how many environments are looked at at the same time.
+const atOnce = 4
+
+// Environments reconciles the chosen ones. What goes wrong with one keeps none of the
+// others back. Those that another tool deploys have nothing in the cluster and no
+// result.
+func (r *Reconciler) Environments(ctx context.Context, chosen []environment.Environment) []Result {
+	chosen = slices.DeleteFunc(slices.Clone(chosen), func(e environment.Environment) bool { return e.File != "" })
+	results := make([]Result, len(chosen))
+	slots := make(chan struct{}, atOnce)
+	var all sync.WaitGroup
+	for i, e := range chosen {
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			results[i] = r.one(ctx, e)
+			log(ctx, results[i])
+		})
+	}
+	all.Wait()
+	return results
+}
+
+func log(ctx context.Context, r Result) {
+	level := slog.LevelInfo
+	if r.Outcome == Unchanged {
+		level = slog.LevelDebug
+	}
+	slog.Log(ctx, level, string(r.Outcome), "environment", r.Environment, "run", r.Run, "reason", r.Reason)
+}
+
+func (r *Reconciler) one(ctx context.Context, e environment.Environment) Result {
+	result := Result{Environment: e.Name, DryRun: r.Site.DryRun}
+	place, err := r.place(ctx, e)
+	if err != nil {
+		return result.failed(err)
+	}
+	result.Commit = place.Tip.Hash
+	if result.Changed, err = r.Site.Ensure(ctx, place); err != nil {
+		return result.failed(err)
+	}
+	result, err = r.deployment(ctx, place, result)
+	if err != nil {
+		return result.failed(err)
+	}
+	if result.Outcome == Unchanged && len(result.Changed) > 0 {
+		result.Outcome = Created
+	}
+	return result
+}
+
+func (r *Reconciler) place(ctx context.Context, e environment.Environment) (provision.Place, error) {
+	remote, err := r.Open(e.Repository)
+	if err != nil {
+		return provision.Place{}, err
+	}
+	tip, err := remote.Tip(ctx, e.Branch)
+	return provision.Place{Environment: e, Remote: remote, Tip: tip}, err
+}
+
+// mostRuns bounds how often a commit is tried whose runs leave no record, or none after
+// the one that is there.
+const mostRuns = 3
+
+// deployment compares the tip with what is on record and with the release.
+func (r *Reconciler) deployment(ctx context.Context, p provision.Place, result Result) (Result, error) {
+	runs, err := r.Site.Runs(ctx, p)
+	if err != nil {
+		return result, err
+	}
+	if len(runs.Unfinished) > 0 {
+		result.Outcome, result.Run = Running, runs.Unfinished[0]
+		return result, nil
+	}
+	last, recorded, err := recordOf(ctx, p)
+	if err != nil {
+		return result, err
+	}
+	client, err := r.Connect(ctx, p.Namespace)
+	if err != nil {
+		return result, err
+	}
+	releases, err := release.Open(client, p.Name)
+	if err != nil {
+		return result, err
+	}
+	revision, err := releases.Last()
+	if r.Site.DryRun && cluster.IsForbidden(err) {
+		revision, err = nil, nil // the right may be a part of what a dry run does not make
+	}
+	if err != nil {
+		return result, err
+	}
+	deployed := revision != nil && revision.Commit == string(p.Tip.Hash)
+	switch {
+	case recorded && last.State == environment.Failed && (deployed || last.Revision == 0):
+		result.Outcome, result.Reason = Failing, strings.TrimSpace(last.Reason+" in run "+last.Run)
+		return result, nil
+	case deployed && recorded:
+		return drift(releases, revision, result)
+	}
+	if n := since(runs.Ended, last.Finished); n >= mostRuns {
+		result.Outcome, result.Reason = Failing, fmt.Sprintf("%d runs of this commit ended without a record", n)
+		return result, nil
+	}
+	result.Outcome = Started
+	if !r.Site.DryRun {
+		result.Run, err = r.Site.Start(ctx, p)
+	}
+	return result, err
+}
+
+// since is how many of the times are after one.
+func since(times []time.Time, one time.Time) (n int) {
+	for _, t := range times {
+		if t.After(one) {
+			n++
+		}
+	}
+	return n
+}
+
+// recordOf is the last deployment of the tip that is on record.
+func recordOf(ctx context.Context, p provision.Place) (environment.Record, bool, error) {
+	notes, err := p.Remote.ReadNotes(ctx, p.Tip.Hash)
+	if err != nil {
+		return environment.Record{}, false, err
+	}
+	last, ok := environment.Last(promotion.RecordsOf(ctx, p.Environment, notes), p.Name)
+	return last, ok, nil
+}
+
+func drift(releases *release.Release, revision *release.Revision, result Result) (Result, error) {
+	differences, err := releases.Drift(revision)
+	if err != nil {
+		return result, err
+	}
+	result.Outcome = Unchanged
+	for _, d := range differences {
+		result.Outcome = Drifted
+		result.Drift = append(result.Drift, d.String())
+	}
+	return result, nil
+}
