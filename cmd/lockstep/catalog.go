@@ -29,7 +29,7 @@ func createCommand() *cli.Command {
 			"One that has a chart already is taken as it is. Then one commit brings the entry into environments.yaml; where that is a file of this machine, commit it yourself. " +
 			"Namespaces, rights, webhook and the first deployment are made by lockstep reconcile, which runs in the cluster when that commit arrives. What is there stays: run it again when it was interrupted.",
 		Flags: slices.Concat([]cli.Flag{
-			&cli.StringFlag{Name: "from", Usage: "`ENVIRONMENT` whose state it begins with, and whose strategy and delivery it takes where none are given"},
+			&cli.StringFlag{Name: "from", Usage: "`ENVIRONMENT` whose state it begins with, and whose delivery it takes where none is given"},
 			&cli.StringFlag{Name: "template", Usage: "`URL` of a repository that it begins with"},
 			&cli.StringFlag{Name: "repository", Aliases: []string{"git-url"}, Usage: "`URL` of its repository; without it, environment-NAME beside the others"},
 			&cli.StringFlag{Name: "path", Usage: "`FOLDER` of Chart.yaml in the repository"},
@@ -268,7 +268,7 @@ func (a cataloging) wanted(c *cli.Context) (env environment.Environment, from ca
 			return env, from, nil, err
 		}
 		from = catalog.Source{URL: like.Repository, Branch: like.Branch, Path: like.Path, Name: like.Name}
-		env = environment.Environment{Path: like.Path, Branch: like.Branch, Promotion: like.Promotion, Delivery: like.Delivery, Namespace: renamed(like.Namespace, like.Name, a.name)}
+		env = environment.Environment{Path: like.Path, Branch: like.Branch, Delivery: like.Delivery, Namespace: renamed(like.Namespace, like.Name, a.name)}
 	} else {
 		from = catalog.Source{URL: c.String("template"), Path: "."}
 	}

@@ -183,9 +183,6 @@ func (c Catalog) commit(r *git.Repository, parent git.Hash, m promotion.Message,
 	return r.Commit(git.CommitOptions{Parent: parent, Files: files, Message: text, Author: author, Committer: author, Key: c.Key})
 }
 
-// maxFile bounds environments.yaml on this machine, in bytes; its reader has the same.
-const maxFile = 1 << 20
-
 // changeFile replaces the file, whole or not at all; where it is a link, the file that
 // it leads to.
 func (c Catalog) changeFile(name string, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
@@ -202,7 +199,7 @@ func (c Catalog) changeFile(name string, m promotion.Message, do func([]byte) ([
 	if err != nil {
 		return Changed{}, err
 	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile))
+	text, err := io.ReadAll(io.LimitReader(f, environment.MaxSize+1))
 	if err != nil {
 		return Changed{}, fault.Usage("FileNotRead", err, "")
 	}

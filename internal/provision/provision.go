@@ -139,9 +139,19 @@ var ownObjects []byte
 
 // own are the objects that no other environment has.
 func (e *ensuring) own(ctx context.Context) error {
+	of := e.Environments
+	if of == "" { // a file of this machine: whose the namespace is, stays
+		there, err := e.Client.Get(ctx, kindNamespace, "", e.place.Namespace)
+		if err != nil {
+			return err
+		}
+		if there != nil {
+			of = there.GetAnnotations()[environmentsNote]
+		}
+	}
 	objects, err := filled(ownObjects, map[string]string{
 		"ENVIRONMENT": e.place.Name, "NAMESPACE": e.place.Namespace, "LOCKSTEP_NAMESPACE": e.Namespace,
-		"URL": e.place.Repository, "ENVIRONMENTS": e.Environments,
+		"URL": e.place.Repository, "ENVIRONMENTS": of,
 	})
 	if err != nil {
 		return err

@@ -1,7 +1,6 @@
 package provision_test
 
 import (
-	"context"
 	"errors"
 	"maps"
 	"reflect"
@@ -64,9 +63,6 @@ func (s *site) placeAt(t *testing.T, url string, access git.Access) provision.Pl
 	}
 	namespace := s.Short() + "-qa"
 	s.RemoveNamespaces(t, namespace, namespace+"-lockstep")
-	t.Cleanup(func() {
-		_ = s.Objects(t, "rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "").Delete(context.Background(), "lockstep-webhook-"+namespace+"-lockstep", metav1.DeleteOptions{})
-	})
 	return provision.Place{Environment: environment.Environment{Name: "qa", Repository: url, Namespace: namespace}, Remote: remote, Tip: tip}
 }
 

@@ -243,12 +243,17 @@ func (c *Cluster) Short() string {
 	return "t" + c.Namespace[strings.LastIndex(c.Namespace, "-")+1:]
 }
 
-// RemoveNamespaces deletes namespaces when the test is over.
+// RemoveNamespaces deletes namespaces, and the ClusterRoleBindings of their listeners,
+// when the test is over.
 func (c *Cluster) RemoveNamespaces(t testing.TB, names ...string) {
 	t.Cleanup(func() {
 		for _, name := range names {
-			if err := c.Kubernetes.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-				t.Errorf("delete namespace %s: %v", name, err)
+			err := c.Kubernetes.CoreV1().Namespaces().Delete(context.Background(), name, metav1.DeleteOptions{})
+			if err == nil || apierrors.IsNotFound(err) {
+				err = c.Kubernetes.RbacV1().ClusterRoleBindings().Delete(context.Background(), "lockstep-webhook-"+name, metav1.DeleteOptions{})
+			}
+			if err != nil && !apierrors.IsNotFound(err) {
+				t.Errorf("remove %s: %v", name, err)
 			}
 		}
 	})
