@@ -296,7 +296,7 @@ func entryOf(env environment.Environment, given []edit.Pair) []edit.Pair {
 	defaults := []edit.Pair{
 		{Key: "branch", Value: env.Branch}, {Key: "path", Value: env.Path},
 		{Key: "namespace", Value: cmp.Or(env.Namespace, env.Name)},
-		{Key: "promotion", Value: string(cmp.Or(env.Promotion, environment.Manual))}, {Key: "delivery", Value: string(env.Delivery)},
+		{Key: "promotion", Value: string(environment.Manual)}, {Key: "delivery", Value: string(env.Delivery)},
 	}
 	at := func(key string) int { return slices.IndexFunc(given, func(p edit.Pair) bool { return p.Key == key }) }
 	for _, d := range defaults {

@@ -21,7 +21,7 @@ func removeCommand() *cli.Command {
 			UsageText: "lockstep remove application NAME (--env NAME … | --all-auto | --all)",
 			Description: "Each environment's repository gets one commit, or one pull request, that takes the dependency out of the chart; its next deployment removes what belongs to it. " +
 				"What waits for the environment is withdrawn. Values of the application in values.yaml stay. NAME is the chart's name, or --alias says which one.",
-			Flags:        slices.Concat(placeFlags(), requestFlags(), commitFlags()),
+			Flags:        slices.Concat(placeFlags(), requestFlags(), waitFlags(), commitFlags()),
 			Action:       removeApplication,
 			OnUsageError: usageError,
 		}},
@@ -42,9 +42,12 @@ func removeApplication(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := waitable(c, chosen...); err != nil {
+		return err
+	}
 	everywhere.Application, everywhere.Remove = c.Args().First(), true
 	if everywhere.Chart, err = chartOf(c, everywhere.Application); err != nil {
 		return err
 	}
-	return announce(c, everywhere.Promote(ctx, chosen))
+	return announce(c, arrived(ctx, c, everywhere, everywhere.Promote(ctx, chosen)))
 }

@@ -64,6 +64,9 @@ func (e *Everywhere) arrive(ctx context.Context, r Result) Result {
 	return a.await(ctx)
 }
 
+// takesOut reports whether it is about an application that shall be gone, or is.
+func (r Result) takesOut() bool { return r.Application != "" && r.Version == "" }
+
 // OnRecord is a Refused fault NothingOnRecord where another tool deploys, so that
 // there is nothing to wait for.
 func OnRecord(chosen ...environment.Environment) error {
@@ -77,7 +80,11 @@ func OnRecord(chosen ...environment.Environment) error {
 
 // superseded is one in whose place another version is there.
 func (r Result) superseded(by string) Result {
-	r = r.failed(fault.Unverified("Superseded", fmt.Errorf("%s has %s of %s in the place of %s", r.Environment, by, r.Application, r.Version), ""))
+	err := fmt.Errorf("%s has %s of %s in the place of %s", r.Environment, by, r.Application, r.Version)
+	if r.takesOut() {
+		err = fmt.Errorf("%s still has %s of %s", r.Environment, by, r.Application)
+	}
+	r = r.failed(fault.Unverified("Superseded", err, ""))
 	r.Outcome = Superseded
 	return r
 }
@@ -178,7 +185,7 @@ func (a *arrival) learn(ctx context.Context, tip git.Ref) error {
 		}
 	}
 	if a.name = a.result.Application; a.result.chart == (edit.Selector{}) {
-		a.there = a.name != "" && a.result.Outcome != Removed
+		a.there = a.name != "" && !a.result.takesOut()
 		return nil
 	}
 	d, err := a.target.fetch(ctx)
@@ -186,7 +193,7 @@ func (a *arrival) learn(ctx context.Context, tip git.Ref) error {
 		return err
 	}
 	k, err := d.know(Promotion{Application: a.name, Chart: a.result.chart})
-	if a.there = err == nil && a.result.Outcome != Removed; a.there {
+	if a.there = err == nil && !a.result.takesOut(); a.there {
 		a.name = k.name
 	}
 	if errors.Is(err, edit.ErrNotFound) {
@@ -234,7 +241,7 @@ func (a *arrival) replaced(last environment.Record) bool {
 	switch {
 	case a.name == "" || last.Revision == 0:
 		return false
-	case a.result.Outcome == Removed:
+	case a.result.takesOut():
 		return version != ""
 	case version == "":
 		return !a.there
