@@ -72,7 +72,7 @@ var owners = []struct {
 
 // gitOnly are the programs that start in milliseconds because neither Helm nor
 // client-go is linked into them.
-var gitOnly = []string{"clone", "next-version", "tag", "bump-version", "commit", "promote", "rollback"}
+var gitOnly = []string{"clone", "next-version", "tag", "bump-version", "commit", "promote", "rollback", "create-environment", "delete-environment"}
 
 type pkg struct {
 	ImportPath string

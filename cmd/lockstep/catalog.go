@@ -1,11 +1,9 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"path"
 	"slices"
 	"strings"
 
@@ -210,148 +208,32 @@ func createEnvironment(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	env, from, pairs, err := a.wanted(c)
+	made, err := a.catalog.Create(ctx, a.known, catalog.Request{
+		Name: a.name, From: c.String("from"), Template: c.String("template"), Keys: pairsOf(c),
+		Hosting: catalog.Hosting{Kind: forge.Kind(c.String("forge")), Public: c.Bool("public"), Protect: c.Bool("protect")},
+	})
 	if err != nil {
 		return err
 	}
-	plan := a.catalog
-	plan.DryRun = true
-	if _, err := plan.Add(ctx, a.name, c.String("from"), pairs); err != nil {
-		return err // before anything is made
-	}
-	how := catalog.Hosting{Kind: forge.Kind(c.String("forge")), Public: c.Bool("public"), Protect: c.Bool("protect")}
-	made, err := a.catalog.Ensure(ctx, env, from, how)
-	if err != nil {
-		return err
-	}
-	changed, err := a.catalog.Add(ctx, a.name, c.String("from"), pairs)
-	if err != nil {
-		return err
-	}
-	return printDone(c, append(repositoryLines(env, from, made), a.entryLine("added", changed)))
+	return printDone(c, append(repositoryLines(made), a.entryLine("added", made.Entry)))
 }
 
-func repositoryLines(env environment.Environment, from catalog.Source, made catalog.Repository) []done {
+func repositoryLines(made catalog.Created) []done {
 	line := func(what, word string, changed bool) done {
 		if !changed {
 			word = "unchanged"
 		}
-		return done{Environment: env.Name, What: what, Outcome: word, Where: env.Repository, Commit: made.Commit.Short()}
+		return done{Environment: made.Environment.Name, What: what, Outcome: word, Where: made.Environment.Repository, Commit: made.Repository.Commit.Short()}
 	}
 	filled := "committed"
-	if from.Name != "" {
-		filled = "copied from " + from.Name
+	if made.From != "" {
+		filled = "copied from " + made.From
 	}
-	lines := []done{line("repository", "created", made.Created), line("chart", filled, made.Filled)}
-	if made.Protected {
+	lines := []done{line("repository", "created", made.Repository.Created), line("chart", filled, made.Repository.Filled)}
+	if made.Repository.Protected {
 		lines = append(lines, line("branch", "protected", true))
 	}
 	return lines
-}
-
-// wanted is the environment that is asked for, what its repository begins with, and
-// its entry.
-func (a cataloging) wanted(c *cli.Context) (env environment.Environment, from catalog.Source, pairs []edit.Pair, err error) {
-	if c.IsSet("from") && c.IsSet("template") {
-		return env, from, nil, fault.Usage("InvalidArguments", errors.New("--from and --template: what does it begin with?"), "")
-	}
-	pairs = pairsOf(c)
-	if there, err := a.known.Find(a.name); err == nil && !c.IsSet("from") {
-		return there, catalog.Source{URL: c.String("template"), Path: "."}, pairs, checkChart(there)
-	}
-	if c.IsSet("from") {
-		like, err := a.known.Find(c.String("from"))
-		if err != nil {
-			return env, from, nil, err
-		}
-		if err := checkChart(like); err != nil {
-			return env, from, nil, err
-		}
-		from = catalog.Source{URL: like.Repository, Branch: like.Branch, Path: like.Path, Name: like.Name}
-		env = environment.Environment{Path: like.Path, Branch: like.Branch, Delivery: like.Delivery, Namespace: renamed(like.Namespace, like.Name, a.name)}
-	} else {
-		from = catalog.Source{URL: c.String("template"), Path: "."}
-	}
-	env.Name = a.name
-	env.Repository = cmp.Or(c.String("repository"), a.beside(from))
-	if env.Repository == "" {
-		return env, from, nil, fault.Usage("InvalidArguments", errors.New("which repository? Nothing says where the others are"), "Give --repository URL.")
-	}
-	env.Path = cmp.Or(c.String("path"), env.Path, ".")
-	env.Branch = cmp.Or(c.String("branch"), env.Branch)
-	return env, from, entryOf(env, pairs), nil
-}
-
-func checkChart(env environment.Environment) error {
-	if env.File == "" {
-		return nil
-	}
-	return fault.Refused("NoChart", fmt.Errorf("%s has no chart: another tool deploys it", env.Name), "Such environments are written into environments.yaml by hand; to begin with a chart, give --template.")
-}
-
-// entryOf are the keys of a new entry: those that were given, and those that it takes
-// from another environment or by default.
-func entryOf(env environment.Environment, given []edit.Pair) []edit.Pair {
-	pairs := []edit.Pair{{Key: "name", Value: env.Name}, {Key: "repository", Value: env.Repository}}
-	defaults := []edit.Pair{
-		{Key: "branch", Value: env.Branch}, {Key: "path", Value: env.Path},
-		{Key: "namespace", Value: cmp.Or(env.Namespace, env.Name)},
-		{Key: "promotion", Value: string(environment.Manual)}, {Key: "delivery", Value: string(env.Delivery)},
-	}
-	at := func(key string) int { return slices.IndexFunc(given, func(p edit.Pair) bool { return p.Key == key }) }
-	for _, d := range defaults {
-		i := at(d.Key)
-		plain := d.Value == "" || d.Key == "path" && d.Value == "." || d.Key == "delivery" && d.Value == string(environment.ByCommit)
-		switch {
-		case i >= 0 && given[i].Value != nil:
-			pairs = append(pairs, given[i])
-		case i < 0 && !plain:
-			pairs = append(pairs, d)
-		}
-	}
-	for _, p := range given {
-		known := slices.ContainsFunc(pairs, func(q edit.Pair) bool { return q.Key == p.Key })
-		if !known && p.Value != nil && p.Value != false {
-			pairs = append(pairs, p)
-		}
-	}
-	return pairs
-}
-
-// beside is where its repository would be among the others.
-func (a cataloging) beside(from catalog.Source) string {
-	like := from.URL
-	if from.Name == "" {
-		like = ""
-	}
-	for _, e := range a.known.Environments {
-		if like == "" && strings.Contains(path.Base(e.Repository), e.Name) {
-			like, from.Name = e.Repository, e.Name
-		}
-	}
-	dir, base := path.Split(like)
-	stem, isGit := strings.CutSuffix(base, ".git")
-	if own := renamed(stem, from.Name, a.name); own != "" {
-		if isGit {
-			own += ".git"
-		}
-		return dir + own
-	}
-	if where := cmp.Or(like, a.where); like != "" || strings.Contains(where, "://") {
-		dir, _ := path.Split(strings.TrimSuffix(where, "/"))
-		return dir + "environment-" + a.name + ".git"
-	}
-	return ""
-}
-
-// renamed is a text with another environment's name in it, "" where it has not the
-// one before. It stands at the end: development-dev.
-func renamed(text, before, after string) string {
-	at := strings.LastIndex(text, before)
-	if before == "" || at < 0 {
-		return ""
-	}
-	return text[:at] + after + text[at+len(before):]
 }
 
 func editEnvironment(c *cli.Context) error {
@@ -382,33 +264,13 @@ func deleteEnvironment(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	env, err := a.known.Find(a.name)
-	if err != nil {
-		if gone, errGone := a.catalog.Deleted(ctx, a.name); errGone == nil && gone {
-			return printDone(c, []done{a.entryLine("removed", catalog.Changed{})})
-		}
-		return err
-	}
-	plan := a.catalog
-	plan.DryRun = true
-	if _, err := plan.Remove(ctx, a.name); err != nil {
-		return err // before anything is deleted
-	}
-	if !c.Bool("force") {
-		if err := a.catalog.CheckEmpty(ctx, env); err != nil {
-			return err
-		}
-	}
+	gone, err := a.catalog.Delete(ctx, a.known, a.name, c.Bool("force"), c.Bool("delete-repository"), forge.Kind(c.String("forge")))
 	var lines []done
-	if c.Bool("delete-repository") {
-		if err := a.catalog.Delete(ctx, env, a.known, forge.Kind(c.String("forge"))); err != nil {
-			return err
-		}
-		lines = append(lines, done{Environment: a.name, What: "repository", Outcome: "deleted", Where: env.Repository})
+	if gone.Repository != "" {
+		lines = append(lines, done{Environment: a.name, What: "repository", Outcome: "deleted", Where: gone.Repository})
 	}
-	changed, err := a.catalog.Remove(ctx, a.name)
 	if err == nil {
-		lines = append(lines, a.entryLine("removed", changed))
+		lines = append(lines, a.entryLine("removed", gone.Entry))
 	}
 	if len(lines) == 0 {
 		return err

@@ -8,6 +8,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 )
@@ -37,9 +38,9 @@ func Deletions(ctx context.Context, in *git.Remote, revision string) (map[string
 	return deleted, err
 }
 
-// Deleted reports whether an environment was there and somebody deleted it; of a file
+// deleted reports whether an environment was there and somebody deleted it; of a file
 // nobody knows.
-func (c Catalog) Deleted(ctx context.Context, name string) (bool, error) {
+func (c Catalog) deleted(ctx context.Context, name string) (bool, error) {
 	remote, err := c.Remote()
 	if err != nil || remote == nil {
 		return false, err
@@ -48,9 +49,46 @@ func (c Catalog) Deleted(ctx context.Context, name string) (bool, error) {
 	return deleted[name], err
 }
 
-// CheckEmpty is a Refused fault StillDeployed where something is deployed, by the
+// Gone is what became of a deletion.
+type Gone struct {
+	Repository string // that was deleted; "": none
+	Entry      Changed
+}
+
+// Delete takes an environment out, and its repository where it is told to. Unless
+// forced, it refuses while something is deployed. An environment that is not there is
+// an error, unless somebody has deleted it.
+func (c Catalog) Delete(ctx context.Context, known *environment.Environments, name string, force, repository bool, kind forge.Kind) (gone Gone, err error) {
+	env, err := known.Find(name)
+	if err != nil {
+		if before, errBefore := c.deleted(ctx, name); errBefore == nil && before {
+			return Gone{}, nil
+		}
+		return Gone{}, err
+	}
+	plan := c
+	plan.DryRun = true
+	if _, err := plan.Remove(ctx, name); err != nil {
+		return Gone{}, err // before anything is deleted
+	}
+	if !force {
+		if err := c.checkEmpty(ctx, env); err != nil {
+			return Gone{}, err
+		}
+	}
+	if repository {
+		if err := c.deleteRepository(ctx, env, known, kind); err != nil {
+			return Gone{}, err
+		}
+		gone.Repository = env.Repository
+	}
+	gone.Entry, err = c.Remove(ctx, name)
+	return gone, err
+}
+
+// checkEmpty is a Refused fault StillDeployed where something is deployed, by the
 // deployment records. A repository that is gone has none.
-func (c Catalog) CheckEmpty(ctx context.Context, env environment.Environment) error {
+func (c Catalog) checkEmpty(ctx context.Context, env environment.Environment) error {
 	remote, err := c.Open(env.Repository)
 	if err != nil {
 		return err

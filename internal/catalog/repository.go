@@ -224,10 +224,10 @@ func named(chart []byte, name, before string) ([]byte, error) {
 	return out, err
 }
 
-// Delete removes an environment's repository from its forge; that it is gone already
-// is no error. One that has other environments in it, or environments.yaml, is a
+// deleteRepository removes an environment's repository from its forge; that it is gone
+// already is no error. One that has other environments in it, or environments.yaml, is a
 // Refused fault RepositoryShared.
-func (c Catalog) Delete(ctx context.Context, env environment.Environment, known *environment.Environments, kind forge.Kind) error {
+func (c Catalog) deleteRepository(ctx context.Context, env environment.Environment, known *environment.Environments, kind forge.Kind) error {
 	remote, err := c.Open(env.Repository)
 	if err != nil {
 		return err

@@ -31,14 +31,14 @@ func TestDeleteLeavesWhatIsShared(t *testing.T) {
 			other = "file://" + url
 		}
 		known := &environment.Environments{Environments: []environment.Environment{staging, {Name: "qa", Repository: other}}}
-		err := c.Delete(t.Context(), staging, known, "")
+		err := catalog.DeleteRepository(c, t.Context(), staging, known, "")
 		if reason(err) != "RepositoryShared" {
 			t.Errorf("%s beside %s: %v", url, other, err)
 		}
 	}
 	staging.Repository = "https://git.example.com/acme/staging.git"
 	known := &environment.Environments{Environments: []environment.Environment{staging, {Name: "qa", Repository: "https://git.example.com/acme/staging-qa.git"}}}
-	if err := c.Delete(t.Context(), staging, known, ""); err != nil {
+	if err := catalog.DeleteRepository(c, t.Context(), staging, known, ""); err != nil {
 		t.Errorf("its own: %v", err)
 	}
 }

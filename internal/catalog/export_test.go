@@ -1,0 +1,4 @@
+package catalog
+
+// DeleteRepository is a part of Delete.
+var DeleteRepository = Catalog.deleteRepository
