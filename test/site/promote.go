@@ -8,7 +8,7 @@ import (
 // Promote commits a version of an application into an environment with the Task
 // promote, as somebody would by hand, and returns the commit's first digits.
 func (s *Site) Promote(ctx context.Context, application, version string, e Environment) (string, error) {
-	manifest, err := s.fill("promotion.yaml", map[string]string{
+	manifest, err := s.fill(promotionFile, map[string]string{
 		"APPLICATIONS_NAMESPACE": s.Applications, "APPLICATION": application, "VERSION": version,
 		"ENVIRONMENT": e.Name, "ENVIRONMENTS": s.RepositoryURL(environmentsRepository), "INSECURE_REGISTRIES": s.Registry,
 	})

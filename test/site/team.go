@@ -119,6 +119,7 @@ const (
 	environmentsFile = "examples/site/environments.yaml"
 	applicationsFile = "examples/site/applications.yaml"
 	applicationFile  = "examples/site/application.yaml"
+	promotionFile    = "examples/site/promotion.yaml"
 	environmentFile  = "internal/provision/environment.yaml"
 	triggerFile      = "internal/provision/triggers/github.yaml"
 )
