@@ -99,8 +99,12 @@ func (r *Remote) FetchTips(ctx context.Context, into *Repository, tips ...Hash) 
 
 // Since gives what tip's history has and since's has not, newest first along
 // first parents, as far back as most commits. since need not be here. ErrMoved
-// when tip is no ref's any more and the server says so.
+// when tip is no ref's any more and the server says so. Of a commit since itself, that is
+// nothing.
 func (r *Remote) Since(ctx context.Context, since, tip Hash, most int) ([]CommitInfo, error) {
+	if since == tip {
+		return nil, nil
+	}
 	scratch := NewMemory()
 	scratch.pretend = []string{string(since)}
 	err := r.try(ctx, func(ctx context.Context) error { return r.fetchOnce(ctx, scratch, most, tip) })

@@ -175,14 +175,12 @@ func (a *arrival) learn(ctx context.Context, tip git.Ref) error {
 		return nil
 	}
 	a.since = []git.Hash{a.result.Commit}
-	if tip.Hash != a.result.Commit {
-		commits, err := a.target.Remote.Since(ctx, a.result.Commit, tip.Hash, mostCommits)
-		if err != nil {
-			return err
-		}
-		for _, c := range commits {
-			a.since = append(a.since, c.Hash)
-		}
+	commits, err := a.target.Remote.Since(ctx, a.result.Commit, tip.Hash, mostCommits)
+	if err != nil {
+		return err
+	}
+	for _, c := range commits {
+		a.since = append(a.since, c.Hash)
 	}
 	if a.name = a.result.Application; a.result.chart == (edit.Selector{}) {
 		a.there = a.name != "" && !a.result.takesOut()
