@@ -187,6 +187,9 @@ func TestRow42_ForgeCredentialStaysHome(t *testing.T) {
 		switch {
 		case strings.HasSuffix(r.URL.Path, "/pulls/1"):
 			http.Redirect(w, r, elsewhere.URL+"/stolen", http.StatusFound)
+		case strings.HasSuffix(r.URL.Path, "/pulls/3"): // repeated words are cut in the middle of the token
+			w.WriteHeader(http.StatusForbidden)
+			fmt.Fprintf(w, `{"message":"%s %s"}`, strings.Repeat("no", 143), r.Header.Get("Authorization"))
 		default:
 			w.WriteHeader(http.StatusForbidden)
 			fmt.Fprintf(w, `{"message":"no, %s"}`, r.Header.Get("Authorization"))
@@ -203,6 +206,9 @@ func TestRow42_ForgeCredentialStaysHome(t *testing.T) {
 	_, err := r.Get(t.Context(), 2)
 	if f := fault.Of(err); f.Reason != "ForgePermissionDenied" || strings.Contains(err.Error(), "canary-token") {
 		t.Errorf("refused: %s: %v", f.Reason, err)
+	}
+	if _, err := r.Get(t.Context(), 3); err == nil || strings.Contains(err.Error(), "cana") {
+		t.Errorf("refused in many words: %v", err)
 	}
 }
 

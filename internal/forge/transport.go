@@ -141,7 +141,7 @@ func (d *door) once(r *http.Request, body []byte) (response *http.Response, secr
 		return nil, secret, fmt.Errorf("%w: it is larger than %d MiB", errOdd, mostBytes>>20)
 	}
 	if response.StatusCode >= 400 {
-		return nil, secret, &answer{response.StatusCode, words(text, hidden(r.Context())...), retryAfter(response.Header)}
+		return nil, secret, &answer{response.StatusCode, words(text, append(hidden(r.Context()), secret)...), retryAfter(response.Header)}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	return response, secret, nil
