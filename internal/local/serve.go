@@ -31,7 +31,7 @@ func Listen(address string) (net.Listener, error) {
 	if errors.Is(err, syscall.EADDRINUSE) {
 		_, port, _ := net.SplitHostPort(address)
 		return nil, fault.Usage("PortTaken", fmt.Errorf("listen on %s: %w", address, err),
-			fmt.Sprintf("Another program uses port %s: stop it, or choose another port.", port))
+			fmt.Sprintf("Another program uses port %s: stop it – the demo of another checkout by make demo-down there – or choose another port with LOCKSTEP_LOCAL_PORT.", port))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", address, err)
