@@ -11,10 +11,8 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/catalog"
 	"github.com/lockstep-cd/lockstep/internal/edit"
-	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
-	"github.com/lockstep-cd/lockstep/internal/promotion"
 )
 
 func createCommand() *cli.Command {
@@ -69,19 +67,6 @@ func deleteCommand() *cli.Command {
 	})
 }
 
-// group is a command that has only others below it.
-func group(name, usage string, below ...*cli.Command) *cli.Command {
-	return &cli.Command{
-		Name: name, Usage: usage, Subcommands: below, OnUsageError: usageError,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fault.Usage("UnknownCommand", fmt.Errorf("there is no command %s %q", name, c.Args().First()), "lockstep "+name+" --help lists the commands")
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
-	}
-}
-
 // ruleFlags are the keys of an entry.
 func ruleFlags() []cli.Flag {
 	return []cli.Flag{
@@ -127,12 +112,11 @@ func pairsOf(c *cli.Context) []edit.Pair {
 // cataloging is what the three commands begin with.
 type cataloging struct {
 	catalog catalog.Catalog
-	known   *environment.Environments
 	name    string
 	where   string // environments.yaml is, without credentials
 }
 
-func catalogOf(ctx context.Context, c *cli.Context) (cataloging, error) {
+func catalogOf(c *cli.Context) (cataloging, error) {
 	if c.NArg() != 1 || c.Args().First() == "" {
 		return cataloging{}, fault.Usage("InvalidArguments", fmt.Errorf("%s takes one NAME, not %d", strings.TrimPrefix(c.Command.HelpName, c.App.Name+" "), c.NArg()), c.Command.UsageText)
 	}
@@ -140,19 +124,11 @@ func catalogOf(ctx context.Context, c *cli.Context) (cataloging, error) {
 	if err != nil {
 		return cataloging{}, err
 	}
-	open, where := opener(c), c.String("environments")
-	known, err := promotion.Environments(ctx, where, defaultEnvironments, "", open)
-	if err != nil {
-		return cataloging{}, err
-	}
-	a := cataloging{catalog.Catalog{
-		Where: where, Path: defaultEnvironments, Open: open, Author: author(), Key: key,
+	a := cataloging{catalog: catalog.Catalog{
+		Where: c.String("environments"), Path: defaultEnvironments, Open: opener(c), Author: author(), Key: key,
 		Patience: c.Duration("timeout"), DryRun: c.Bool("dry-run"),
-	}, known, c.Args().First(), where}
-	remote, err := a.catalog.Remote()
-	if remote != nil {
-		a.where = remote.URL()
-	}
+	}, name: c.Args().First()}
+	a.where, err = a.catalog.Place()
 	return a, err
 }
 
@@ -204,11 +180,11 @@ func (a cataloging) entryLine(word string, changed catalog.Changed) done {
 func createEnvironment(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	a, err := catalogOf(ctx, c)
+	a, err := catalogOf(c)
 	if err != nil {
 		return err
 	}
-	made, err := a.catalog.Create(ctx, a.known, catalog.Request{
+	made, err := a.catalog.Create(ctx, catalog.Request{
 		Name: a.name, From: c.String("from"), Template: c.String("template"), Keys: pairsOf(c),
 		Hosting: catalog.Hosting{Kind: forge.Kind(c.String("forge")), Public: c.Bool("public"), Protect: c.Bool("protect")},
 	})
@@ -239,11 +215,8 @@ func repositoryLines(made catalog.Created) []done {
 func editEnvironment(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	a, err := catalogOf(ctx, c)
+	a, err := catalogOf(c)
 	if err != nil {
-		return err
-	}
-	if _, err := a.known.Find(a.name); err != nil {
 		return err
 	}
 	pairs := pairsOf(c)
@@ -260,11 +233,11 @@ func editEnvironment(c *cli.Context) error {
 func deleteEnvironment(c *cli.Context) error {
 	ctx, cancel := context.WithTimeout(c.Context, c.Duration("timeout"))
 	defer cancel()
-	a, err := catalogOf(ctx, c)
+	a, err := catalogOf(c)
 	if err != nil {
 		return err
 	}
-	gone, err := a.catalog.Delete(ctx, a.known, a.name, c.Bool("force"), c.Bool("delete-repository"), forge.Kind(c.String("forge")))
+	gone, err := a.catalog.Delete(ctx, a.name, c.Bool("force"), c.Bool("delete-repository"), forge.Kind(c.String("forge")))
 	var lines []done
 	if gone.Repository != "" {
 		lines = append(lines, done{Environment: a.name, What: "repository", Outcome: "deleted", Where: gone.Repository})

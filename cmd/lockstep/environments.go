@@ -17,26 +17,14 @@ import (
 const defaultEnvironments = "environments.yaml"
 
 func environmentsCommand() *cli.Command {
-	return &cli.Command{
-		Name:         "environments",
-		Aliases:      []string{"env"},
-		Usage:        "look at a file of environments",
-		OnUsageError: usageError,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fault.Usage("UnknownCommand", fmt.Errorf("there is no command environments %q", c.Args().First()), "lockstep environments --help lists the commands")
-			}
-			return cli.ShowSubcommandHelp(c)
-		},
-		Subcommands: []*cli.Command{
-			{
-				Name: "check", Usage: "find what is wrong with a file of environments, and show what it says", ArgsUsage: "[FILE|-]",
-				Description: "FILE is " + defaultEnvironments + " when it is left out, and - is standard input. " +
-					"Environments are listed in promotion order. Repositories are not looked into: nothing is read but the file.",
-				Flags: []cli.Flag{outputFlag()}, Action: checkEnvironments, OnUsageError: usageError,
-			},
-		},
-	}
+	c := group("environments", "look at a file of environments", &cli.Command{
+		Name: "check", Usage: "find what is wrong with a file of environments, and show what it says", ArgsUsage: "[FILE|-]",
+		Description: "FILE is " + defaultEnvironments + " when it is left out, and - is standard input. " +
+			"Environments are listed in promotion order. Repositories are not looked into: nothing is read but the file.",
+		Flags: []cli.Flag{outputFlag()}, Action: checkEnvironments, OnUsageError: usageError,
+	})
+	c.Aliases = []string{"env"}
+	return c
 }
 
 func checkEnvironments(c *cli.Context) error {

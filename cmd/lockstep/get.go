@@ -10,51 +10,39 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 	"github.com/lockstep-cd/lockstep/internal/view"
 )
 
 func getCommand() *cli.Command {
-	return &cli.Command{
-		Name:         "get",
-		Usage:        "see what is wanted, deployed and verified where, from Git alone",
-		OnUsageError: usageError,
-		Action: func(c *cli.Context) error {
-			if c.Args().Present() {
-				return fault.Usage("UnknownCommand", fmt.Errorf("there is no command get %q", c.Args().First()), "lockstep get --help lists the commands")
-			}
-			return cli.ShowSubcommandHelp(c)
+	return group("get", "see what is wanted, deployed and verified where; all but pipelines from Git alone",
+		&cli.Command{
+			Name: "environments", Aliases: []string{"environment", "env", "envs"}, Usage: "list environments, with their rules and what became of their last deployment",
+			ArgsUsage: "[ENVIRONMENT …]", Flags: viewFlags(), Action: getEnvironments, OnUsageError: usageError,
 		},
-		Subcommands: []*cli.Command{
-			{
-				Name: "environments", Aliases: []string{"environment", "env", "envs"}, Usage: "list environments, with their rules and what became of their last deployment",
-				ArgsUsage: "[ENVIRONMENT …]", Flags: viewFlags(), Action: getEnvironments, OnUsageError: usageError,
-			},
-			{
-				Name: "versions", Aliases: []string{"version"}, Usage: "show which version of each application each environment has",
-				ArgsUsage: "[APPLICATION …]",
-				Description: "A version stands alone where it was verified; otherwise it says what became of it: not deployed, not verified, failed. " +
-					"-o wide has a line for each application in each environment, with since when, by whom, and how many higher versions there are.",
-				Flags:  append(namedFlags(), viewFlags()...),
-				Action: getVersions, OnUsageError: usageError,
-			},
-			{
-				Name: "applications", Aliases: []string{"application", "apps", "app"}, Usage: "list applications, their highest version, and who has them",
-				ArgsUsage: "[APPLICATION …]", Flags: append(namedFlags(), viewFlags()...), Action: getApplications, OnUsageError: usageError,
-			},
-			pipelinesCommand(),
-			{
-				Name: "activity", Aliases: []string{"activities", "act"}, Usage: "list what happened lately in the environments", ArgsUsage: "[ENVIRONMENT …]",
-				Flags: append([]cli.Flag{
-					&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on and print what happens, until interrupted"},
-					&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "with --watch: how often to look"},
-					limitFlag(),
-				}, viewFlags()...),
-				Action: getActivity, OnUsageError: usageError,
-			},
+		&cli.Command{
+			Name: "versions", Aliases: []string{"version"}, Usage: "show which version of each application each environment has",
+			ArgsUsage: "[APPLICATION …]",
+			Description: "A version stands alone where it was verified; otherwise it says what became of it: not deployed, not verified, failed. " +
+				"-o wide has a line for each application in each environment, with since when, by whom, and how many higher versions there are.",
+			Flags:  append(namedFlags(), viewFlags()...),
+			Action: getVersions, OnUsageError: usageError,
 		},
-	}
+		&cli.Command{
+			Name: "applications", Aliases: []string{"application", "apps", "app"}, Usage: "list applications, their highest version, and who has them",
+			ArgsUsage: "[APPLICATION …]", Flags: append(namedFlags(), viewFlags()...), Action: getApplications, OnUsageError: usageError,
+		},
+		pipelinesCommand(),
+		&cli.Command{
+			Name: "activity", Aliases: []string{"activities", "act"}, Usage: "list what happened lately in the environments", ArgsUsage: "[ENVIRONMENT …]",
+			Flags: append([]cli.Flag{
+				&cli.BoolFlag{Name: "watch", Aliases: []string{"w"}, Usage: "go on and print what happens, until interrupted"},
+				&cli.DurationFlag{Name: "interval", Value: 5 * time.Second, Usage: "with --watch: how often to look"},
+				limitFlag(),
+			}, viewFlags()...),
+			Action: getActivity, OnUsageError: usageError,
+		},
+	)
 }
 
 // namedFlags choose environments.

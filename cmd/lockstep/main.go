@@ -70,3 +70,16 @@ func application(stdout, stderr io.Writer) *cli.App {
 		},
 	}
 }
+
+// group is a command that has only others below it.
+func group(name, usage string, below ...*cli.Command) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: usage, Subcommands: below, OnUsageError: usageError,
+		Action: func(c *cli.Context) error {
+			if c.Args().Present() {
+				return fault.Usage("UnknownCommand", fmt.Errorf("there is no command %s %q", name, c.Args().First()), "lockstep "+name+" --help lists the commands")
+			}
+			return cli.ShowSubcommandHelp(c)
+		},
+	}
+}

@@ -11,21 +11,17 @@ import (
 )
 
 func removeCommand() *cli.Command {
-	return &cli.Command{
-		Name:  "remove",
-		Usage: "take something out of environments",
-		Subcommands: []*cli.Command{{
-			Name:      "application",
-			Aliases:   []string{"app"},
-			Usage:     "take an application's chart out of environments",
-			UsageText: "lockstep remove application NAME (--env NAME … | --all-auto | --all)",
-			Description: "Each environment's repository gets one commit, or one pull request, that takes the dependency out of the chart; its next deployment removes what belongs to it. " +
-				"What waits for the environment is withdrawn. Values of the application in values.yaml stay. NAME is the chart's name, or --alias says which one.",
-			Flags:        slices.Concat(placeFlags(), requestFlags(), waitFlags(), commitFlags()),
-			Action:       removeApplication,
-			OnUsageError: usageError,
-		}},
-	}
+	return group("remove", "take something out of environments", &cli.Command{
+		Name:      "application",
+		Aliases:   []string{"app"},
+		Usage:     "take an application's chart out of environments",
+		UsageText: "lockstep remove application NAME (--env NAME … | --all-auto | --all)",
+		Description: "Each environment's repository gets one commit, or one pull request, that takes the dependency out of the chart; its next deployment removes what belongs to it. " +
+			"What waits for the environment is withdrawn. Values of the application in values.yaml stay. NAME is the chart's name, or --alias says which one.",
+		Flags:        slices.Concat(placeFlags(), requestFlags(), waitFlags(), commitFlags()),
+		Action:       removeApplication,
+		OnUsageError: usageError,
+	})
 }
 
 func removeApplication(c *cli.Context) error {

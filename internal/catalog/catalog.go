@@ -54,6 +54,20 @@ func (c Catalog) Remote() (*git.Remote, error) {
 	return c.Open(c.Where)
 }
 
+// Place is where environments.yaml is, without credentials.
+func (c Catalog) Place() (string, error) {
+	remote, err := c.Remote()
+	if err != nil || remote == nil {
+		return c.Where, err
+	}
+	return remote.URL(), nil
+}
+
+// known are the environments that there are.
+func (c Catalog) known(ctx context.Context) (*environment.Environments, error) {
+	return promotion.Environments(ctx, c.Where, c.Path, c.Revision, c.Open)
+}
+
 func (c Catalog) file() (name string, ok bool) {
 	info, err := os.Stat(c.Where)
 	return c.Where, err == nil && info.Mode().IsRegular() || err != nil && !strings.Contains(c.Where, ":")
@@ -75,9 +89,13 @@ func (c Catalog) Add(ctx context.Context, name, after string, pairs []edit.Pair)
 	})
 }
 
-// Set changes keys of an environment; a Value of nil takes a key out.
+// Set changes keys of an environment, which has to be there; a Value of nil takes a
+// key out.
 func (c Catalog) Set(ctx context.Context, name string, pairs []edit.Pair) (Changed, error) {
-	return c.change(ctx, message("edit environment "+name, promotion.EditEnvironment, name), func(text []byte, _ *environment.Environments) ([]byte, error) {
+	return c.change(ctx, message("edit environment "+name, promotion.EditEnvironment, name), func(text []byte, known *environment.Environments) ([]byte, error) {
+		if _, err := known.Find(name); err != nil {
+			return nil, err
+		}
 		return edit.SetItem(text, list, name, pairs)
 	})
 }

@@ -46,8 +46,12 @@ type Created struct {
 // Create makes an environment's repository and then its entry. Everything that can be
 // checked is checked before anything is made, and what is there stays: a second call
 // goes on where the first was interrupted.
-func (c Catalog) Create(ctx context.Context, known *environment.Environments, r Request) (Created, error) {
-	where, err := c.place()
+func (c Catalog) Create(ctx context.Context, r Request) (Created, error) {
+	where, err := c.Place()
+	if err != nil {
+		return Created{}, err
+	}
+	known, err := c.known(ctx)
 	if err != nil {
 		return Created{}, err
 	}
@@ -66,15 +70,6 @@ func (c Catalog) Create(ctx context.Context, known *environment.Environments, r 
 	}
 	done.Entry, err = c.Add(ctx, r.Name, r.From, pairs)
 	return done, err
-}
-
-// place is where environments.yaml is, without credentials.
-func (c Catalog) place() (string, error) {
-	remote, err := c.Remote()
-	if err != nil || remote == nil {
-		return c.Where, err
-	}
-	return remote.URL(), nil
 }
 
 // wanted is the environment that is asked for, what its repository begins with, and

@@ -58,7 +58,11 @@ type Gone struct {
 // Delete takes an environment out, and its repository where it is told to. Unless
 // forced, it refuses while something is deployed. An environment that is not there is
 // an error, unless somebody has deleted it.
-func (c Catalog) Delete(ctx context.Context, known *environment.Environments, name string, force, repository bool, kind forge.Kind) (gone Gone, err error) {
+func (c Catalog) Delete(ctx context.Context, name string, force, repository bool, kind forge.Kind) (gone Gone, err error) {
+	known, err := c.known(ctx)
+	if err != nil {
+		return Gone{}, err
+	}
 	env, err := known.Find(name)
 	if err != nil {
 		if before, errBefore := c.deleted(ctx, name); errBefore == nil && before {

@@ -39,30 +39,26 @@ var copied = []struct {
 // newer version there has installed it everywhere.
 func (e *ensuring) copies(ctx context.Context) error {
 	for _, c := range copied {
-		o, err := e.source(ctx, c.kind, c.name)
+		o, err := e.copy(ctx, c.kind, c.name)
 		if err != nil {
 			return err
 		}
-		if c.kind == kindPipeline {
-			for _, task := range tasksOf(o) {
-				if err := e.copy(ctx, kindTask, task); err != nil {
-					return err
-				}
+		for _, task := range tasksOf(o) { // only a Pipeline has any
+			if _, err := e.copy(ctx, kindTask, task); err != nil {
+				return err
 			}
-		}
-		if err := e.ensure(ctx, e.copyOf(o)); err != nil {
-			return err
 		}
 	}
 	return nil
 }
 
-func (e *ensuring) copy(ctx context.Context, kind cluster.Kind, name string) error {
+// copy brings one object, and returns the one that it is a copy of.
+func (e *ensuring) copy(ctx context.Context, kind cluster.Kind, name string) (*unstructured.Unstructured, error) {
 	o, err := e.source(ctx, kind, name)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	return e.ensure(ctx, e.copyOf(o))
+	return o, e.ensure(ctx, e.copyOf(o))
 }
 
 func (e *ensuring) source(ctx context.Context, kind cluster.Kind, name string) (*unstructured.Unstructured, error) {

@@ -1,7 +1,6 @@
 package reconcile_test
 
 import (
-	"context"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/hex"
@@ -9,8 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"os"
-	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
@@ -22,158 +19,14 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
 
-	"github.com/lockstep-cd/lockstep/internal/chart"
 	"github.com/lockstep-cd/lockstep/internal/cluster"
 	"github.com/lockstep-cd/lockstep/internal/cluster/clustertest"
 	"github.com/lockstep-cd/lockstep/internal/environment"
-	"github.com/lockstep-cd/lockstep/internal/fault"
-	"github.com/lockstep-cd/lockstep/internal/forge"
-	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/git/gittest"
 	"github.com/lockstep-cd/lockstep/internal/provision"
 	"github.com/lockstep-cd/lockstep/internal/reconcile"
-	"github.com/lockstep-cd/lockstep/internal/release"
 	"github.com/lockstep-cd/lockstep/internal/webhook"
 )
-
-// site is a cluster with Lockstep in it and a Git host with the environments qa and
-// production. What is under test is done with the rights of reconcile's account; the
-// host is taken for a GitHub, which without a webhook URL nobody asks anything.
-type site struct {
-	*clustertest.Cluster
-	host         *gittest.Server
-	environments *gittest.Repository
-	repositories map[string]*gittest.Repository
-	known        *environment.Environments
-	insecure     []string
-}
-
-func start(t *testing.T) *site {
-	t.Helper()
-	on := clustertest.Start(t)
-	t.Setenv("KUBECONFIG", on.Lockstep(t))
-	s := &site{Cluster: on, host: gittest.NewServer(t), repositories: map[string]*gittest.Repository{}, known: &environment.Environments{}}
-	for _, name := range []string{"qa", "production"} {
-		s.repositories[name] = s.host.Create("acme/"+name, gittest.Files{"Chart.yaml": "apiVersion: v2\nname: " + name + "\nversion: 0.1.0\n"})
-		s.known.Environments = append(s.known.Environments, environment.Environment{
-			Name: name, Repository: s.repositories[name].URL, Namespace: s.Short() + "-" + name,
-		})
-		s.RemoveNamespaces(t, s.namespace(name), s.runs(name))
-	}
-	s.environments = s.host.Create("acme/environments-"+s.Short(), gittest.Files{"environments.yaml": "environments: []\n"})
-	return s
-}
-
-func (s *site) namespace(name string) string { return s.Short() + "-" + name }
-func (s *site) runs(name string) string      { return s.Short() + "-" + name + "-lockstep" }
-
-func (s *site) reconciler(t *testing.T, ctx context.Context) *reconcile.Reconciler {
-	t.Helper()
-	client, err := cluster.Connect(ctx, s.Namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &reconcile.Reconciler{
-		Site:  provision.Site{Client: client, Namespace: s.Namespace, Environments: s.environments.URL, Forge: forge.GitHub, Insecure: s.insecure},
-		Known: s.known, Connect: cluster.Connect,
-		Open: func(url string) (*git.Remote, error) { return git.NewRemote(url, git.Access{RetryFor: time.Second}) },
-	}
-}
-
-// reconcile looks at qa, as the program does.
-func (s *site) reconcile(t *testing.T) reconcile.Result {
-	t.Helper()
-	return s.reconciler(t, t.Context()).Environments(t.Context(), s.known.Environments[:1])[0]
-}
-
-func (s *site) expect(t *testing.T, what string, outcome reconcile.Outcome) reconcile.Result {
-	t.Helper()
-	result := s.reconcile(t)
-	if result.Outcome != outcome {
-		t.Fatalf("%s: %s (%s, changed %v, drift %v), want %s", what, result.Outcome, result.Reason, result.Changed, result.Drift, outcome)
-	}
-	return result
-}
-
-func (s *site) pipelineRuns(t *testing.T, name string) map[string]unstructured.Unstructured {
-	t.Helper()
-	list, err := s.Objects(t, "tekton.dev/v1", "PipelineRun", s.runs(name)).List(context.Background(), metav1.ListOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	found := map[string]unstructured.Unstructured{}
-	for _, o := range list.Items {
-		found[o.GetName()] = o
-	}
-	return found
-}
-
-func (s *site) expectRuns(t *testing.T, n int) {
-	t.Helper()
-	if found := s.pipelineRuns(t, "qa"); len(found) != n {
-		t.Fatalf("there are %d runs, want %d: %v", len(found), n, slices.Sorted(maps.Keys(found)))
-	}
-}
-
-// end says of a run what Tekton says in the end.
-func (s *site) end(t *testing.T, run string) {
-	t.Helper()
-	patch := fmt.Sprintf(`{"status":{"completionTime":%q}}`, time.Now().UTC().Format(time.RFC3339))
-	if _, err := s.Objects(t, "tekton.dev/v1", "PipelineRun", s.runs("qa")).Patch(t.Context(), run, types.MergePatchType, []byte(patch), metav1.PatchOptions{}, "status"); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// record says what became of qa's tip, as the program record does.
-func (s *site) record(t *testing.T, state environment.State, revision int) {
-	t.Helper()
-	r := s.repositories["qa"]
-	note, err := json.Marshal(environment.Record{
-		State: state, Environment: "qa", Commit: r.Head("main"), Run: s.runs("qa") + "/one", Revision: revision, Reason: "Unhealthy",
-		Started: time.Now().Add(-time.Second), Finished: time.Now().Truncate(time.Second),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.Git("notes", "--ref=lockstep", "append", "-m", string(note), r.Head("main"))
-}
-
-// deploy deploys a chart with two ConfigMaps for qa's tip, as the program helm-apply does,
-// with the rights that reconcile has there, which are the same.
-func (s *site) deploy(t *testing.T) int {
-	t.Helper()
-	dir := t.TempDir()
-	files := map[string]string{"Chart.yaml": "apiVersion: v2\nname: qa\nversion: 0.1.0\n"}
-	for _, name := range []string{"one", "two"} {
-		files["templates/"+name+".yaml"] = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: " + name + "}\ndata: {key: value}\n"
-	}
-	for path, text := range files {
-		path = filepath.Join(dir, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	loaded, err := chart.Load(t.Context(), dir, chart.Options{Cache: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	client, err := cluster.Connect(t.Context(), s.namespace("qa"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	r, err := release.Open(client, "qa")
-	if err != nil {
-		t.Fatal(err)
-	}
-	revision, err := r.Deploy(release.Deployment{Chart: loaded, Commit: s.repositories["qa"].Head("main"), Timeout: 20 * time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return revision
-}
 
 // TestRow12: what is missing is made and started, once. The run is the one that a push
 // of the same commit would start.
@@ -432,97 +285,4 @@ func TestDryRun(t *testing.T) {
 		t.Errorf("got %+v", result)
 	}
 	s.expectRuns(t, 1)
-}
-
-// TestGone: what is not in the file any more goes where a commit says so, and nowhere
-// else.
-func TestGone(t *testing.T) {
-	s := start(t)
-	r := s.reconciler(t, t.Context())
-	results := r.Environments(t.Context(), s.known.Environments)
-	if err := reconcile.Err(results); err != nil {
-		t.Fatal(err)
-	}
-	in, err := git.NewRemote(s.environments.URL, git.Access{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	gone := func() []reconcile.Result { return r.Gone(t.Context(), in, "") }
-	if got := gone(); len(got) > 0 {
-		t.Errorf("with all in the file: %+v", got)
-	}
-
-	all := s.known.Environments
-	s.known.Environments = nil // somebody emptied the file
-	s.environments.Commit("chore: tidy up\n\nLockstep-Operation: edit-environment\nLockstep-Environment: qa", nil)
-	s.environments.Commit("chore: delete environment qa", nil) // it says so, and not where programs look
-	for _, result := range gone() {
-		if result.Outcome != reconcile.Orphaned || result.Err != nil || len(result.Changed) > 0 || !strings.Contains(result.Reason, "lockstep delete environment "+result.Environment) {
-			t.Errorf("without a commit: %+v", result)
-		}
-	}
-	s.expectLive(t, "qa", true)
-	s.expectLive(t, "production", true)
-
-	s.environments.Commit("chore: delete environment qa\n\nLockstep-Operation: delete-environment\nLockstep-Environment: qa", nil)
-	s.environments.Commit("chore: delete environment production\n\nLockstep-Operation: delete-environment\nLockstep-Environment: production", nil)
-	s.environments.Commit("chore: create environment production\n\nLockstep-Operation: create-environment\nLockstep-Environment: production", nil)
-
-	// Those of another environments.yaml are not ours.
-	others := *r
-	others.Site.Environments += "-of-others"
-	if got := others.Gone(t.Context(), in, ""); len(got) > 0 {
-		t.Errorf("others take away %+v", got)
-	}
-	dry := *r
-	dry.Site.DryRun = true
-	if got := dry.Gone(t.Context(), in, ""); len(got) != 2 || got[1].Outcome != reconcile.Deleted || !got[1].DryRun || len(got[1].Changed) != 2 {
-		t.Errorf("a dry run: %+v", got)
-	}
-	s.expectLive(t, "qa", true)
-
-	got := gone()
-	if len(got) != 2 || got[0].Environment != "production" || got[0].Outcome != reconcile.Orphaned || got[1].Environment != "qa" || got[1].Outcome != reconcile.Deleted || reconcile.Err(got) != nil {
-		t.Errorf("got %+v", got)
-	}
-	s.expectLive(t, "qa", false)
-	s.expectLive(t, "production", true)
-	if got := gone(); len(got) != 1 {
-		t.Errorf("the second time: %+v", got)
-	}
-	s.known.Environments = all[1:]
-	if got := gone(); len(got) != 0 {
-		t.Errorf("with production in the file again: %+v", got)
-	}
-}
-
-// expectLive: an environment has its namespaces and its rights, or they are going.
-func (s *site) expectLive(t *testing.T, name string, live bool) {
-	t.Helper()
-	for _, namespace := range []string{s.namespace(name), s.runs(name)} {
-		found, err := s.Kubernetes.CoreV1().Namespaces().Get(t.Context(), namespace, metav1.GetOptions{})
-		if is := err == nil && found.DeletionTimestamp == nil; is != live {
-			t.Errorf("namespace %s is there: %v, want %v", namespace, is, live)
-		}
-	}
-	_, err := s.Kubernetes.RbacV1().ClusterRoleBindings().Get(t.Context(), "lockstep-webhook-"+s.runs(name), metav1.GetOptions{})
-	if is := err == nil; is != live {
-		t.Errorf("its ClusterRoleBinding is there: %v, want %v", is, live)
-	}
-}
-
-// TestGoneWithoutHistory: where the history of environments.yaml cannot be read, nothing goes.
-func TestGoneWithoutHistory(t *testing.T) {
-	s := start(t)
-	s.expect(t, "a new environment", reconcile.Started)
-	s.known.Environments = nil
-	in, err := git.NewRemote("http://127.0.0.1:1/environments.git", git.Access{RetryFor: time.Second})
-	if err != nil {
-		t.Fatal(err)
-	}
-	got := s.reconciler(t, t.Context()).Gone(t.Context(), in, "")
-	if len(got) != 1 || got[0].Outcome != reconcile.Failed || fault.Of(reconcile.Err(got)).Kind != fault.KindRetryable {
-		t.Errorf("got %+v", got)
-	}
-	s.expectLive(t, "qa", true)
 }

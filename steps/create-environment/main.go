@@ -10,38 +10,27 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/catalog"
 	"github.com/lockstep-cd/lockstep/internal/edit"
-	"github.com/lockstep-cd/lockstep/internal/forge"
-	"github.com/lockstep-cd/lockstep/internal/git"
-	"github.com/lockstep-cd/lockstep/internal/promotion"
-	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
 type config struct {
-	Name         string        `param:"name" required:"true" desc:"Name of the environment: lower-case letters, digits and hyphens. Example: qa"`
-	From         string        `param:"from" desc:"Environment whose files it begins with. Example: staging"`
-	Template     string        `param:"template" desc:"URL of a repository that it begins with, in the place of from."`
-	URL          string        `param:"repository" desc:"URL of its repository, which is made where it is not there. Empty: environment-<name> beside the others. Example: https://git.example.com/acme/environment-qa.git"`
-	Branch       string        `param:"branch" desc:"Branch that is deployed. Empty: that of from, else the repository's default branch."`
-	Path         string        `param:"path" desc:"Folder of Chart.yaml in the repository. Empty: that of from, else the root."`
-	Namespace    string        `param:"namespace" desc:"Namespace of its release. Empty: that of from with the new name in it, else the name. Example: acme-qa"`
-	Strategy     string        `param:"promotion" desc:"Auto, Manual or Never. Empty: Manual."`
-	Delivery     string        `param:"delivery" desc:"commit or pull-request. Empty: that of from, else commit."`
-	After        []string      `param:"after" desc:"Environments that must have verified a version before, one name per line."`
-	Soak         string        `param:"soak" desc:"How long those must have had it. Example: 2h"`
-	Frozen       bool          `param:"frozen" desc:"Whether nothing gets in but rollbacks."`
-	Public       bool          `param:"public" desc:"Whether everybody may read a repository that is made."`
-	Protect      bool          `param:"protect" desc:"Whether nobody may rewrite or delete the branch."`
-	Forge        string        `param:"forge" desc:"What the Git host is: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
-	Environments string        `param:"environments" required:"true" desc:"Git repository of environments.yaml. Example: https://git.example.com/acme/environments"`
-	File         string        `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
-	Revision     string        `param:"environments-revision" desc:"Branch of that repository. Empty: its default branch."`
-	AuthorName   string        `param:"author-name" default:"Lockstep" desc:"Name of the commits' author."`
-	AuthorEmail  string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commits' author."`
-	Timeout      time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 10m"`
+	Name      string        `param:"name" required:"true" desc:"Name of the environment: lower-case letters, digits and hyphens. Example: qa"`
+	From      string        `param:"from" desc:"Environment whose files it begins with. Example: staging"`
+	Template  string        `param:"template" desc:"URL of a repository that it begins with, in the place of from."`
+	URL       string        `param:"repository" desc:"URL of its repository, which is made where it is not there. Empty: environment-<name> beside the others. Example: https://git.example.com/acme/environment-qa.git"`
+	Branch    string        `param:"branch" desc:"Branch that is deployed. Empty: that of from, else the repository's default branch."`
+	Path      string        `param:"path" desc:"Folder of Chart.yaml in the repository. Empty: that of from, else the root."`
+	Namespace string        `param:"namespace" desc:"Namespace of its release. Empty: that of from with the new name in it, else the name. Example: acme-qa"`
+	Strategy  string        `param:"promotion" desc:"Auto, Manual or Never. Empty: Manual."`
+	Delivery  string        `param:"delivery" desc:"commit or pull-request. Empty: that of from, else commit."`
+	After     []string      `param:"after" desc:"Environments that must have verified a version before, one name per line."`
+	Soak      string        `param:"soak" desc:"How long those must have had it. Example: 2h"`
+	Frozen    bool          `param:"frozen" desc:"Whether nothing gets in but rollbacks."`
+	Public    bool          `param:"public" desc:"Whether everybody may read a repository that is made."`
+	Protect   bool          `param:"protect" desc:"Whether nobody may rewrite or delete the branch."`
+	Timeout   time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 10m"`
 
-	git.Login
-	signature.Folder
+	catalog.Means
 
 	Repository string `result:"repository" desc:"URL of the environment's repository."`
 	Commit     string `result:"commit" desc:"The 40-hex commit of environments.yaml that has the entry."`
@@ -55,22 +44,13 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	key, err := c.Key()
+	in, err := c.Catalog(c.Timeout)
 	if err != nil {
 		return err
 	}
-	open := func(url string) (*git.Remote, error) { return git.NewRemote(url, c.Access(c.Timeout)) }
-	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, open)
-	if err != nil {
-		return err
-	}
-	in := catalog.Catalog{
-		Where: c.Environments, Path: c.File, Revision: c.Revision, Open: open, Key: key, Patience: c.Timeout,
-		Author: git.Signature{Name: c.AuthorName, Email: c.AuthorEmail},
-	}
-	made, err := in.Create(ctx, known, catalog.Request{
+	made, err := in.Create(ctx, catalog.Request{
 		Name: c.Name, From: c.From, Template: c.Template, Keys: c.keys(),
-		Hosting: catalog.Hosting{Kind: forge.Kind(c.Forge), Public: c.Public, Protect: c.Protect},
+		Hosting: catalog.Hosting{Kind: c.Kind(), Public: c.Public, Protect: c.Protect},
 	})
 	if err != nil {
 		return err

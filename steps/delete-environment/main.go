@@ -9,27 +9,16 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/catalog"
-	"github.com/lockstep-cd/lockstep/internal/forge"
-	"github.com/lockstep-cd/lockstep/internal/git"
-	"github.com/lockstep-cd/lockstep/internal/promotion"
-	"github.com/lockstep-cd/lockstep/internal/signature"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
 type config struct {
-	Name         string        `param:"name" required:"true" desc:"Name of the environment. Example: qa"`
-	Force        bool          `param:"force" desc:"Whether to go on while something is deployed there. Otherwise that is refused."`
-	Repository   bool          `param:"delete-repository" desc:"Whether to delete its repository as well, with all of its history."`
-	Forge        string        `param:"forge" desc:"What the Git host is: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
-	Environments string        `param:"environments" required:"true" desc:"Git repository of environments.yaml. Example: https://git.example.com/acme/environments"`
-	File         string        `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
-	Revision     string        `param:"environments-revision" desc:"Branch of that repository. Empty: its default branch."`
-	AuthorName   string        `param:"author-name" default:"Lockstep" desc:"Name of the commit's author."`
-	AuthorEmail  string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commit's author."`
-	Timeout      time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 10m"`
+	Name       string        `param:"name" required:"true" desc:"Name of the environment. Example: qa"`
+	Force      bool          `param:"force" desc:"Whether to go on while something is deployed there. Otherwise that is refused."`
+	Repository bool          `param:"delete-repository" desc:"Whether to delete its repository as well, with all of its history."`
+	Timeout    time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 10m"`
 
-	git.Login
-	signature.Folder
+	catalog.Means
 
 	Commit  string `result:"commit" desc:"The 40-hex commit of environments.yaml without the entry. Empty: it was gone before."`
 	Changed string `result:"changed" desc:"true when something was taken away, else false."`
@@ -42,20 +31,11 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	key, err := c.Key()
+	in, err := c.Catalog(c.Timeout)
 	if err != nil {
 		return err
 	}
-	open := func(url string) (*git.Remote, error) { return git.NewRemote(url, c.Access(c.Timeout)) }
-	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, open)
-	if err != nil {
-		return err
-	}
-	in := catalog.Catalog{
-		Where: c.Environments, Path: c.File, Revision: c.Revision, Open: open, Key: key, Patience: c.Timeout,
-		Author: git.Signature{Name: c.AuthorName, Email: c.AuthorEmail},
-	}
-	gone, err := in.Delete(ctx, known, c.Name, c.Force, c.Repository, forge.Kind(c.Forge))
+	gone, err := in.Delete(ctx, c.Name, c.Force, c.Repository, c.Kind())
 	if err != nil {
 		return err
 	}
