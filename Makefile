@@ -85,6 +85,7 @@ conformance: ## every example of Tekton in the runner and on a real cluster on t
 .PHONY: check
 check: ## formatting, vet, generated files
 	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$unformatted" ] || { echo "not formatted: $$unformatted"; exit 1; }
+	@large=$$(git ls-files -z | xargs -0 -I{} find {} -maxdepth 0 -size +1M); [ -z "$$large" ] || { echo "larger than 1 MiB, was it built?: $$large"; exit 1; }
 	go vet ./...
 	go vet -tags e2e ./test/e2e ./test/conformance
 	cd test/cluster && go vet ./...
