@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/lockstep-cd/lockstep/internal/document"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -36,7 +37,7 @@ func (e *Environments) Find(name string) (Environment, error) {
 	if env := e.byName(name); env != nil {
 		return *env, nil
 	}
-	return Environment{}, fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s; %s", quoted(name), suggest(name, e.names())), "")
+	return Environment{}, fault.Usage("UnknownEnvironment", fmt.Errorf("there is no environment %s; %s", document.Quoted(name), document.Suggest(name, e.names())), "")
 }
 
 // Of are the environments of these names, in promotion order and each once; without

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	_ "time/tzdata" // an image without zone data must not refuse a file that names a zone
+
+	"github.com/lockstep-cd/lockstep/internal/document"
 )
 
 // Window is a time of the week in which promotions may happen, by the clocks on
@@ -92,7 +94,7 @@ func parseDays(text string) (Days, error) {
 		}
 		first, last := dayOf(from), dayOf(to)
 		if first < 0 || last < 0 {
-			return 0, fmt.Errorf("%s is not made of Mon, Tue, Wed, Thu, Fri, Sat, Sun, as in Mon-Thu or Mon,Wed", quoted(text))
+			return 0, fmt.Errorf("%s is not made of Mon, Tue, Wed, Thu, Fri, Sat, Sun, as in Mon-Thu or Mon,Wed", document.Quoted(text))
 		}
 		for i := first; ; i = (i + 1) % len(week) {
 			days |= 1 << week[i]
@@ -127,7 +129,7 @@ var hoursForm = regexp.MustCompile(`^([01]\d|2[0-3]):([0-5]\d)-(?:([01]\d|2[0-3]
 func parseHours(text string) (Hours, error) {
 	m := hoursForm.FindStringSubmatch(text)
 	if m == nil {
-		return Hours{}, fmt.Errorf("%s is not of the form 09:00-16:00", quoted(text))
+		return Hours{}, fmt.Errorf("%s is not of the form 09:00-16:00", document.Quoted(text))
 	}
 	h := Hours{minutes(m[1], m[2]), 24 * 60}
 	if m[3] != "" {
@@ -169,5 +171,5 @@ func parseZone(text string) (Zone, error) {
 			return Zone{at}, nil
 		}
 	}
-	return Zone{}, fmt.Errorf("%s is no time zone such as Europe/Berlin or UTC", quoted(text))
+	return Zone{}, fmt.Errorf("%s is no time zone such as Europe/Berlin or UTC", document.Quoted(text))
 }
