@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/urfave/cli/v2"
 
@@ -37,7 +39,7 @@ func createCommand() *cli.Command {
 }
 
 func editCommand() *cli.Command {
-	return group("edit", "change an environment", &cli.Command{
+	return group("edit", "change an environment or an application", editApplicationCommand(), &cli.Command{
 		Name:        "environment",
 		Aliases:     []string{"env"},
 		Usage:       "change an environment's rules in environments.yaml",
@@ -52,7 +54,7 @@ func editCommand() *cli.Command {
 }
 
 func deleteCommand() *cli.Command {
-	return group("delete", "take an environment away", &cli.Command{
+	return group("delete", "take an environment or an application away", deleteApplicationCommand(), &cli.Command{
 		Name:      "environment",
 		Aliases:   []string{"env"},
 		Usage:     "take an environment out of environments.yaml, and thereby out of the cluster",
@@ -84,24 +86,28 @@ func forgeFlags() []cli.Flag {
 	return []cli.Flag{&cli.StringFlag{Name: "forge", Usage: "`KIND` of the Git host: github, gitlab, gitea, bitbucket or bitbucket-server; without it, known by its name or asked of it"}}
 }
 
-// pairsOf are the keys that flags set, in the order of an entry.
-func pairsOf(c *cli.Context) []edit.Pair {
+// environmentKeys are the keys of an entry that flags of the same name set.
+var environmentKeys = []string{"repository", "branch", "path", "namespace", "promotion", "delivery", "after", "soak", "frozen"}
+
+// pairsOf are the keys that flags set. An empty text takes a key out.
+func pairsOf(c *cli.Context, keys []string) []edit.Pair {
 	var pairs []edit.Pair
-	for _, key := range []string{"repository", "branch", "path", "namespace", "promotion", "delivery", "after", "soak", "frozen"} {
-		if !c.IsSet(key) {
+	for _, key := range keys {
+		flag := flagOf(key)
+		if !c.IsSet(flag) {
 			continue
 		}
 		pair := edit.Pair{Key: key}
-		switch key {
-		case "after":
-			if names := c.StringSlice(key); !slices.Equal(names, []string{""}) {
-				pair.Value = names
+		switch value := c.Value(flag).(type) {
+		case cli.StringSlice:
+			if texts := value.Value(); !slices.Equal(texts, []string{""}) {
+				pair.Value = texts
 			}
-		case "frozen":
-			pair.Value = c.Bool(key)
-		default:
-			if text := c.String(key); text != "" {
-				pair.Value = text
+		case bool:
+			pair.Value = value
+		case string:
+			if value != "" {
+				pair.Value = value
 			}
 		}
 		pairs = append(pairs, pair)
@@ -109,7 +115,19 @@ func pairsOf(c *cli.Context) []edit.Pair {
 	return pairs
 }
 
-// cataloging is what the three commands begin with.
+// flagOf is the flag that sets a key: --test-image sets testImage.
+func flagOf(key string) string {
+	var flag strings.Builder
+	for _, r := range key {
+		if unicode.IsUpper(r) {
+			flag.WriteByte('-')
+		}
+		flag.WriteRune(unicode.ToLower(r))
+	}
+	return flag.String()
+}
+
+// cataloging is what these commands begin with.
 type cataloging struct {
 	catalog catalog.Catalog
 	name    string
@@ -134,7 +152,8 @@ func catalogOf(c *cli.Context) (cataloging, error) {
 
 // done is a line of what came of it.
 type done struct {
-	Environment string `json:"environment"`
+	Environment string `json:"environment,omitempty"`
+	Application string `json:"application,omitempty"`
 	What        string `json:"what"`
 	Outcome     string `json:"outcome"`
 	Where       string `json:"where,omitempty"`
@@ -145,12 +164,15 @@ type done struct {
 
 func printDone(c *cli.Context, lines []done) error {
 	t := table{head: []string{"ENVIRONMENT", "WHAT", "OUTCOME", "COMMIT", "WHERE"}}
+	if lines[0].Application != "" {
+		t.head[0] = "APPLICATION"
+	}
 	for i, l := range lines {
 		lines[i].DryRun = c.Bool("dry-run")
 		if lines[i].DryRun && l.Outcome != "unchanged" {
 			l.Outcome += " (dry run)"
 		}
-		t.add(l.Environment, l.What, l.Outcome, l.Commit, l.Where)
+		t.add(cmp.Or(l.Environment, l.Application), l.What, l.Outcome, l.Commit, l.Where)
 	}
 	if err := show(c, t, lines); err != nil || asJSON(c) {
 		return err
@@ -185,7 +207,7 @@ func createEnvironment(c *cli.Context) error {
 		return err
 	}
 	made, err := a.catalog.Create(ctx, catalog.Request{
-		Name: a.name, From: c.String("from"), Template: c.String("template"), Keys: pairsOf(c),
+		Name: a.name, From: c.String("from"), Template: c.String("template"), Keys: pairsOf(c, environmentKeys),
 		Hosting: catalog.Hosting{Kind: forge.Kind(c.String("forge")), Public: c.Bool("public"), Protect: c.Bool("protect")},
 	})
 	if err != nil {
@@ -219,7 +241,7 @@ func editEnvironment(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	pairs := pairsOf(c)
+	pairs := pairsOf(c, environmentKeys)
 	if len(pairs) == 0 {
 		return fault.Usage("InvalidArguments", errors.New("what is to be changed?"), "lockstep edit environment --help lists the keys; windows and recordKey are edited by hand.")
 	}

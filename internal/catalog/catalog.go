@@ -1,7 +1,7 @@
-// Package catalog changes which environments there are: their entries in
-// environments.yaml, each by one commit or, where it is a file of this machine, in
-// place; and the repository that each of them has. It knows no cluster: what it makes
-// is provisioned by whoever reconciles.
+// Package catalog changes which environments and applications there are: their entries
+// in environments.yaml and, beside it, applications.yaml, each by one commit or, where
+// they are files of this machine, in place; and the repository that each environment
+// has. It knows no cluster: what it makes is provisioned by whoever reconciles.
 package catalog
 
 import (
@@ -9,10 +9,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -119,10 +117,18 @@ func message(subject, operation, name string) promotion.Message {
 	return promotion.Message{Text: "chore: " + subject, Trailers: promotion.About(operation, name)}
 }
 
-// change edits the file, again on a newer tip where somebody else was faster. What
-// comes of it must be an environments.yaml.
+// document is a file of a catalog.
+type document struct {
+	path  string // in the repository
+	local string // of this machine, where the catalog is a file
+	empty []byte // what it begins with, beside environments.yaml; nil: it has to be there
+}
+
+func (c Catalog) environments() document { return document{path: c.Path, local: c.Where} }
+
+// change edits environments.yaml. What comes of it must be one.
 func (c Catalog) change(ctx context.Context, m promotion.Message, do func([]byte, *environment.Environments) ([]byte, error)) (Changed, error) {
-	checked := func(text []byte) ([]byte, error) {
+	return c.changeDocument(ctx, c.environments(), m, func(text []byte) ([]byte, error) {
 		known, err := environment.Parse(c.Where, text)
 		if err != nil {
 			return nil, err
@@ -132,19 +138,25 @@ func (c Catalog) change(ctx context.Context, m promotion.Message, do func([]byte
 			return nil, fmt.Errorf("%s: %w", c.Where, err)
 		}
 		if _, err = environment.Parse(c.Where, out); err != nil {
-			err = fault.Usage(environment.Invalid, err, "Nothing was changed. The places are those of the file as it would be.")
+			err = fault.Usage(environment.Invalid, err, asItWouldBe)
 		}
 		return out, err
-	}
-	if name, ok := c.file(); ok {
-		return c.changeFile(name, m, checked)
+	})
+}
+
+const asItWouldBe = "Nothing was changed. The places are those of the file as it would be."
+
+// changeDocument edits a file, again on a newer tip where somebody else was faster.
+func (c Catalog) changeDocument(ctx context.Context, d document, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
+	if _, ok := c.file(); ok {
+		return c.changeFile(d, m, do)
 	}
 	remote, err := c.Open(c.Where)
 	if err != nil {
 		return Changed{}, err
 	}
 	for end, pause := time.Now().Add(c.Patience), firstPause; ; pause = min(2*pause, longestPause) {
-		changed, err := c.attempt(ctx, remote, m, checked)
+		changed, err := c.attempt(ctx, remote, d, m, do)
 		if !errors.Is(err, git.ErrMoved) || time.Now().Add(pause).After(end) {
 			return changed, err
 		}
@@ -162,7 +174,7 @@ const (
 	longestPause = 2 * time.Second
 )
 
-func (c Catalog) attempt(ctx context.Context, remote *git.Remote, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
+func (c Catalog) attempt(ctx context.Context, remote *git.Remote, d document, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
 	tip, err := remote.Tip(ctx, c.Revision)
 	if err != nil {
 		return Changed{}, err
@@ -171,15 +183,15 @@ func (c Catalog) attempt(ctx context.Context, remote *git.Remote, m promotion.Me
 	if err := remote.Fetch(ctx, scratch, tip, 1); err != nil {
 		return Changed{}, err
 	}
-	text, err := scratch.Read(tip.Commit(), c.Path)
+	text, err := c.readDocument(scratch, remote, tip, d)
 	if err != nil {
-		return Changed{}, fault.Usage("FileNotRead", fmt.Errorf("environments in %s: %w", remote.URL(), err), "Check the path of the file in the repository.")
+		return Changed{}, err
 	}
 	out, err := do(text)
 	if err != nil || bytes.Equal(out, text) {
 		return Changed{Commit: tip.Hash}, err
 	}
-	commit, err := c.commit(scratch, tip.Commit(), m, git.File{Path: c.Path, Content: out})
+	commit, err := c.commit(scratch, tip.Commit(), m, git.File{Path: d.path, Content: out})
 	if err != nil {
 		return Changed{}, err
 	}
@@ -191,6 +203,20 @@ func (c Catalog) attempt(ctx context.Context, remote *git.Remote, m promotion.Me
 	return Changed{Done: true, Commit: commit}, err
 }
 
+// readDocument gives what a document begins with where it is not there. Then it wants
+// an environments.yaml beside it: else this is the wrong repository.
+func (c Catalog) readDocument(in *git.Repository, remote *git.Remote, tip git.Ref, d document) ([]byte, error) {
+	text, err := in.Read(tip.Commit(), d.path)
+	switch {
+	case err == nil:
+		return text, nil
+	case errors.Is(err, git.ErrNotFound) && d.empty != nil:
+		_, err := c.readDocument(in, remote, tip, c.environments())
+		return d.empty, err
+	}
+	return nil, fault.Usage("FileNotRead", fmt.Errorf("read %s in %s: %w", d.path, remote.URL(), err), "Check the path of the file in the repository.")
+}
+
 func (c Catalog) commit(r *git.Repository, parent git.Hash, m promotion.Message, files ...git.File) (git.Hash, error) {
 	text, err := m.Compose(nil)
 	if err != nil {
@@ -199,60 +225,4 @@ func (c Catalog) commit(r *git.Repository, parent git.Hash, m promotion.Message,
 	author := c.Author
 	author.When = time.Now()
 	return r.Commit(git.CommitOptions{Parent: parent, Files: files, Message: text, Author: author, Committer: author, Key: c.Key})
-}
-
-// changeFile replaces the file, whole or not at all; where it is a link, the file that
-// it leads to.
-func (c Catalog) changeFile(name string, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
-	name, err := filepath.EvalSymlinks(name)
-	if err != nil {
-		return Changed{}, fault.Usage("FileNotRead", err, "Name the file, or the URL of the Git repository that holds it.")
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return Changed{}, fault.Usage("FileNotRead", err, "")
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return Changed{}, err
-	}
-	text, err := io.ReadAll(io.LimitReader(f, environment.MaxSize+1))
-	if err != nil {
-		return Changed{}, fault.Usage("FileNotRead", err, "")
-	}
-	out, err := do(text)
-	if err != nil || bytes.Equal(out, text) {
-		return Changed{}, err
-	}
-	if c.DryRun {
-		diff, err := c.diff(filepath.Base(name), m, text, out)
-		return Changed{Done: true, Diff: diff}, err
-	}
-	made, err := os.CreateTemp(filepath.Dir(name), ".environments-")
-	if err != nil {
-		return Changed{}, err
-	}
-	_, err = made.Write(out)
-	if err = errors.Join(err, made.Chmod(info.Mode().Perm()), made.Close()); err == nil {
-		err = os.Rename(made.Name(), name)
-	}
-	if err != nil {
-		return Changed{}, errors.Join(err, os.Remove(made.Name()))
-	}
-	return Changed{Done: true}, nil
-}
-
-// diff is what changes in a file that is in no repository.
-func (c Catalog) diff(name string, m promotion.Message, before, after []byte) (string, error) {
-	scratch := git.NewMemory()
-	old, err := c.commit(scratch, "", m, git.File{Path: name, Content: before})
-	if err != nil {
-		return "", err
-	}
-	changed, err := c.commit(scratch, old, m, git.File{Path: name, Content: after})
-	if err != nil {
-		return "", err
-	}
-	return scratch.Diff(old, changed)
 }

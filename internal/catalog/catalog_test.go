@@ -78,10 +78,14 @@ func TestRow01_ManyComeAtOnce(t *testing.T) {
 
 // overtaken lets somebody else commit the file while our push is on its way.
 func overtaken(server *gittest.Server, repository *gittest.Repository, text string) {
+	overtakenBy(server, repository, gittest.Files{path: text, "theirs": "x"})
+}
+
+func overtakenBy(server *gittest.Server, repository *gittest.Repository, theirs gittest.Files) {
 	var once sync.Once
 	server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
 		if gittest.IsPush(r) {
-			once.Do(func() { repository.Commit("theirs", gittest.Files{path: text, "theirs": "x"}) })
+			once.Do(func() { repository.Commit("theirs", theirs) })
 		}
 		return false
 	})

@@ -25,24 +25,13 @@ import (
 
 const (
 	chart = "apiVersion: v2\nname: staging\nversion: 0.1.0\n"
-	// most is far more requests than a new environment needs.
+	// most is far more requests than any of them needs.
 	most = 60
 )
 
-// create is what lockstep create environment qa --from staging does.
-func create(ctx context.Context, c catalog.Catalog, qa, staging string, how catalog.Hosting) error {
-	env := environment.Environment{Name: "qa", Repository: qa, Path: "."}
-	if _, err := c.Ensure(ctx, env, catalog.Source{Name: "staging", URL: staging, Path: "."}, how); err != nil {
-		return err
-	}
-	_, err := c.Add(ctx, "qa", "staging", entry("qa"))
-	return err
-}
-
-// TestRow17_EveryRequestMayBeTheLast lets the creation of an environment end at its
-// first request, its second and so on, because the server fails or the program is
-// killed, before or behind the server's work. After a repetition it is there, exactly
-// once.
+// TestRow17_EveryRequestMayBeTheLast lets a command end at its first request, its
+// second and so on, because the server fails or the program is killed, before or behind
+// the server's work. After a repetition all is there, exactly once.
 func TestRow17_EveryRequestMayBeTheLast(t *testing.T) {
 	for name, e := range map[string]end{
 		"fails":            {before: true},
@@ -50,7 +39,10 @@ func TestRow17_EveryRequestMayBeTheLast(t *testing.T) {
 		"is killed before": {before: true, kills: true},
 		"is killed behind": {kills: true},
 	} {
-		t.Run(name, func(t *testing.T) { endAtEvery(t, e) })
+		t.Run(name, func(t *testing.T) {
+			t.Run("environment", func(t *testing.T) { endAtEvery(t, e, creation) })
+			t.Run("application", func(t *testing.T) { endAtEvery(t, e, addition) })
+		})
 	}
 }
 
@@ -60,11 +52,63 @@ type end struct {
 	kills  bool // the program is gone
 }
 
-func endAtEvery(t *testing.T, e end) {
-	server := gittest.NewServer(t)
+// work is what a command does.
+type work struct {
+	catalog catalog.Catalog
+	do      func(context.Context, catalog.Catalog) error
+	want    func(when string) // the state when nothing came between
+	undo    func()
+}
+
+// creation is what lockstep create environment qa --from staging does.
+func creation(t *testing.T, server *gittest.Server) work {
 	source := server.Create("staging", gittest.Files{"Chart.yaml": chart, ".lockstep/holds.json": "{}"})
 	qa, environments := server.Create("qa", nil), server.Create("environments", gittest.Files{path: head + staging})
 	first := environments.Head("main")
+	return work{
+		catalog: in(environments),
+		do: func(ctx context.Context, c catalog.Catalog) error {
+			env := environment.Environment{Name: "qa", Repository: qa.URL, Path: "."}
+			if _, err := c.Ensure(ctx, env, catalog.Source{Name: "staging", URL: source.URL, Path: "."}, catalog.Hosting{}); err != nil {
+				return err
+			}
+			_, err := c.Add(ctx, "qa", "staging", entry("qa"))
+			return err
+		},
+		want: func(when string) { wantCreated(t, when, qa.Dir, environments.Dir) },
+		undo: func() {
+			qa.Git("update-ref", "-d", "refs/heads/main")
+			environments.Git("update-ref", "refs/heads/main", first)
+		},
+	}
+}
+
+// addition is what lockstep add application does.
+func addition(t *testing.T, server *gittest.Server) work {
+	web := server.Create("web", gittest.Files{"main.go": "package main\n"})
+	environments := server.Create("environments", gittest.Files{path: head + staging})
+	first := environments.Head("main")
+	return work{
+		catalog: in(environments),
+		do: func(ctx context.Context, c catalog.Catalog) error {
+			_, err := c.AddApplication(ctx, catalog.ApplicationRequest{Name: "web", Keys: build(web.URL, "web")})
+			return err
+		},
+		want: func(when string) {
+			if got := environments.File("main", catalog.ApplicationsFile); got != noApplications+written(web.URL, "web") {
+				t.Errorf("%s: %s is\n%s", when, catalog.ApplicationsFile, got)
+			}
+			if commits := environments.Git("rev-list", "--count", "main"); commits != "2" {
+				t.Errorf("%s: %s commits, want 2", when, commits)
+			}
+		},
+		undo: func() { environments.Git("update-ref", "refs/heads/main", first) },
+	}
+}
+
+func endAtEvery(t *testing.T, e end, begin func(*testing.T, *gittest.Server) work) {
+	server := gittest.NewServer(t)
+	w := begin(t, server)
 	var n, k atomic.Int64
 	var kill context.CancelFunc
 	at := func(r *http.Request) bool {
@@ -83,19 +127,18 @@ func endAtEvery(t *testing.T, e end) {
 	} else {
 		server.LoseAnswers(-1, at)
 	}
-	c := in(environments)
-	c.Open = func(url string) (*git.Remote, error) {
+	w.catalog.Open = func(url string) (*git.Remote, error) {
 		return git.NewRemote(url, git.Access{RetryFor: time.Millisecond})
 	}
 	run := func() error {
 		var ctx context.Context
 		ctx, kill = context.WithTimeout(t.Context(), time.Minute)
 		defer kill()
-		return create(ctx, c, qa.URL, source.URL, catalog.Hosting{})
+		return w.do(ctx, w.catalog)
 	}
 	for reached := true; reached; {
 		if n.Store(0); k.Add(1) > most {
-			t.Fatalf("an environment takes more than %d requests", most)
+			t.Fatalf("it takes more than %d requests", most)
 		}
 		_ = run() // it may fail, or have had another try
 		if reached = n.Load() >= k.Load(); reached {
@@ -103,9 +146,8 @@ func endAtEvery(t *testing.T, e end) {
 				t.Fatalf("request %d: the repetition: %v", k.Load(), err)
 			}
 		}
-		wantCreated(t, fmt.Sprintf("request %d", k.Load()), qa.Dir, environments.Dir)
-		qa.Git("update-ref", "-d", "refs/heads/main")
-		environments.Git("update-ref", "refs/heads/main", first)
+		w.want(fmt.Sprintf("request %d", k.Load()))
+		w.undo()
 	}
 }
 

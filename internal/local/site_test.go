@@ -54,7 +54,7 @@ func newSite(t *testing.T, failures int) *site {
 	t.Helper()
 	values := strings.NewReplacer("${APPLICATIONS_NAMESPACE}", "apps", "${APPLICATION}", "app", "${REPOSITORY}", "acme/app", "${BRANCH}", "main")
 	var sources []webhook.Source
-	for _, file := range []string{"examples/site/application.yaml", "pipelines/triggers/application.yaml", "pipelines/triggers/webhook.yaml"} {
+	for _, file := range []string{"internal/provision/triggers/application/github.yaml", "pipelines/triggers/application.yaml", "pipelines/triggers/webhook.yaml"} {
 		text, err := os.ReadFile(filepath.Join("../..", file))
 		if err != nil {
 			t.Fatal(err)

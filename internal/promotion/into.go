@@ -110,7 +110,7 @@ func (p Promotion) first(ctx context.Context, tree Tree, t Target) (Applied, err
 
 func (p Promotion) trailers(t Target) []string {
 	return []string{
-		environmentTrailer + t.Environment, "Lockstep-Application: " + p.Application,
+		environmentTrailer + t.Environment, applicationTrailer + p.Application,
 		"Lockstep-Source: " + p.Source, "Lockstep-Run: " + p.Run, "Lockstep-Break-Glass: " + p.BreakGlass,
 	}
 }

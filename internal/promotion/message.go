@@ -36,16 +36,25 @@ const (
 )
 
 // Operations of the trailer in the repository of environments.yaml, which say that an
-// environment came or went.
+// environment or an application came or went.
 const (
 	CreateEnvironment = "create-environment"
 	EditEnvironment   = "edit-environment"
 	DeleteEnvironment = "delete-environment"
+	AddApplication    = "add-application"
+	EditApplication   = "edit-application"
+	DeleteApplication = "delete-application"
 )
 
 // About are the trailers of a commit about an environment that is no promotion.
 func About(operation, environment string) []string {
 	return []string{operationTrailer + operation, environmentTrailer + environment}
+}
+
+// AboutApplication are the trailers of a commit about an application that is no
+// promotion.
+func AboutApplication(operation, application string) []string {
+	return []string{operationTrailer + operation, applicationTrailer + application}
 }
 
 // OperationOf reads what a commit is about from its trailers; "" where they do not
@@ -66,6 +75,7 @@ func OperationOf(message string) (operation, environment string) {
 const (
 	operationTrailer   = "Lockstep-Operation: "
 	environmentTrailer = "Lockstep-Environment: "
+	applicationTrailer = "Lockstep-Application: "
 )
 
 // operation is what a mark of a hold is called.
@@ -163,7 +173,7 @@ func composedTrailers(applied []Applied) []string {
 			operation, version = operationRemove, ""
 		}
 		for _, line := range []struct{ key, value string }{
-			{"Lockstep-Application: ", a.Intent.Application()}, {"Lockstep-Version: ", version}, {"Lockstep-Previous: ", a.Intent.From},
+			{applicationTrailer, a.Intent.Application()}, {"Lockstep-Version: ", version}, {"Lockstep-Previous: ", a.Intent.From},
 		} {
 			if value := oneLine(line.value); value != "" {
 				lines = append(lines, line.key+value)

@@ -35,30 +35,29 @@ var copied = []struct {
 	{kindListener, listenerName},
 }
 
-// copies brings them, and the Tasks, as they are where reconcile runs: who installs a
-// newer version there has installed it everywhere.
+// copies brings them as they are where reconcile runs: who installs a newer version
+// there has installed it everywhere.
 func (e *ensuring) copies(ctx context.Context) error {
 	for _, c := range copied {
-		o, err := e.copy(ctx, c.kind, c.name)
-		if err != nil {
+		if err := e.copy(ctx, c.kind, c.name); err != nil {
 			return err
-		}
-		for _, task := range tasksOf(o) { // only a Pipeline has any
-			if _, err := e.copy(ctx, kindTask, task); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
 }
 
-// copy brings one object, and returns the one that it is a copy of.
-func (e *ensuring) copy(ctx context.Context, kind cluster.Kind, name string) (*unstructured.Unstructured, error) {
+// copy brings one object; behind its Tasks, where it is a Pipeline.
+func (e *ensuring) copy(ctx context.Context, kind cluster.Kind, name string) error {
 	o, err := e.source(ctx, kind, name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	return o, e.ensure(ctx, e.copyOf(o))
+	for _, task := range tasksOf(o) {
+		if err := e.copy(ctx, kindTask, task); err != nil {
+			return err
+		}
+	}
+	return e.ensure(ctx, e.copyOf(o))
 }
 
 func (e *ensuring) source(ctx context.Context, kind cluster.Kind, name string) (*unstructured.Unstructured, error) {
@@ -79,12 +78,12 @@ func (e *ensuring) copyOf(o *unstructured.Unstructured) *unstructured.Unstructur
 		}
 	}
 	c.SetName(o.GetName())
-	c.SetNamespace(e.place.runs())
+	c.SetNamespace(e.runs)
 	c.SetLabels(o.GetLabels())
 	subjects, _, _ := unstructured.NestedSlice(c.Object, "subjects")
 	for _, subject := range subjects {
 		if subject, ok := subject.(map[string]any); ok && subject["namespace"] == e.Namespace {
-			subject["namespace"] = e.place.runs()
+			subject["namespace"] = e.runs
 		}
 	}
 	if subjects != nil {
@@ -93,7 +92,7 @@ func (e *ensuring) copyOf(o *unstructured.Unstructured) *unstructured.Unstructur
 	return c
 }
 
-// tasksOf are the Tasks that a Pipeline names.
+// tasksOf are the Tasks that an object names; only a Pipeline does.
 func tasksOf(pipeline *unstructured.Unstructured) []string {
 	var names []string
 	for _, part := range []string{"tasks", "finally"} {
@@ -140,7 +139,7 @@ func (e *ensuring) secrets(ctx context.Context) error {
 // read reads an object of the namespace of the runs. In a dry run that may not be
 // there, or not be readable yet.
 func (e *ensuring) read(ctx context.Context, kind cluster.Kind, name string) (*unstructured.Unstructured, error) {
-	o, err := e.Client.Get(ctx, kind, e.place.runs(), name)
+	o, err := e.Client.Get(ctx, kind, e.runs, name)
 	if e.DryRun && cluster.IsForbidden(err) {
 		return nil, nil
 	}
@@ -161,6 +160,6 @@ func (e *ensuring) secret(ctx context.Context, name string) (*unstructured.Unstr
 		"data": map[string]any{"secret": base64.StdEncoding.EncodeToString([]byte(rand.Text()))},
 	}}
 	o.SetName(name)
-	o.SetNamespace(e.place.runs())
+	o.SetNamespace(e.runs)
 	return o, nil
 }

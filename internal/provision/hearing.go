@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
+	"path"
 	"strings"
 	"time"
 
@@ -18,65 +18,107 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
-// Annotations.
+// Annotations of a Trigger.
 const (
-	ownedNote = "lockstep.dev/by"      // of a Trigger that reconcile made; one without it is somebody's own
-	hookNote  = "lockstep.dev/webhook" // of the secret: the webhook that has it
+	ownedNote = "lockstep.dev/by"       // reconcile made it; one without it is somebody's own
+	hookNote  = "lockstep.dev/heard-at" // the URL of its webhook, and which version of which secret that has
 	owner     = "reconcile"
 )
 
-//go:embed triggers/*.yaml
+// Triggers, by what they are about and the kind of the forge.
+//
+//go:embed triggers/*/*.yaml
 var triggers embed.FS
 
-// hearing makes the environment hear of pushes: its Trigger and its webhook. A
-// repository that is on no forge has neither; it is looked at on schedule alone.
-func (e *ensuring) hearing(ctx context.Context) error {
-	on, err := forge.On(ctx, e.place.Remote, e.Forge)
-	if f := fault.Of(err); err != nil && f.Kind == fault.KindUsage {
-		slog.InfoContext(ctx, "no forge, so no webhook", "environment", e.place.Name, "reason", err)
-		return nil
-	} else if err != nil {
-		return err
-	}
-	if err := e.trigger(ctx, on); err != nil {
-		return err
-	}
-	if e.WebhookURL == "" {
-		return nil
-	}
-	return e.webhook(ctx, on)
+// heard is a branch whose pushes start something.
+type heard struct {
+	of     string // environment or application
+	name   string // of that one, and of its Trigger
+	remote *git.Remote
+	notes  map[string]string // annotations of the Trigger
+	values map[string]string // fill the Trigger in, but REPOSITORY
 }
 
-func (e *ensuring) trigger(ctx context.Context, on *forge.Repository) error {
-	there, err := e.read(ctx, kindTrigger, e.place.Name)
-	if err != nil || there != nil && there.GetAnnotations()[ownedNote] != owner {
-		return err
-	}
-	text, err := triggers.ReadFile(triggerFile(on.Kind()))
+// hear makes pushes heard: the Trigger for them, and the webhook. A repository that is
+// on no forge is a usage fault.
+func (e *ensuring) hear(ctx context.Context, h heard) error {
+	on, err := forge.On(ctx, h.remote, e.Forge)
 	if err != nil {
 		return err
 	}
-	// The values stand between single quotes in expressions, and between double ones in
+	trigger, err := e.trigger(ctx, on, h)
+	if err != nil || e.WebhookURL == "" {
+		return err
+	}
+	return e.webhook(ctx, on, trigger)
+}
+
+// trigger makes the Trigger, and returns what of it is ours.
+func (e *ensuring) trigger(ctx context.Context, on *forge.Repository, h heard) (*unstructured.Unstructured, error) {
+	there, err := e.read(ctx, kindTrigger, h.name)
+	if err != nil {
+		return nil, err
+	}
+	if there != nil && there.GetAnnotations()[ownedNote] != owner {
+		bare := &unstructured.Unstructured{Object: map[string]any{"apiVersion": there.GetAPIVersion(), "kind": there.GetKind()}}
+		bare.SetName(there.GetName())
+		bare.SetNamespace(there.GetNamespace())
+		carry(there, bare)
+		return bare, nil
+	}
+	trigger, err := triggerFor(on, h)
+	if err != nil {
+		return nil, err
+	}
+	carry(there, trigger)
+	return trigger, e.ensure(ctx, trigger)
+}
+
+// carry keeps the note of the webhook.
+func carry(from, to *unstructured.Unstructured) {
+	if from == nil {
+		return
+	}
+	if note := from.GetAnnotations()[hookNote]; note != "" {
+		annotate(to, hookNote, note)
+	}
+}
+
+func annotate(o *unstructured.Unstructured, key, value string) {
+	notes := o.GetAnnotations()
+	if notes == nil {
+		notes = map[string]string{}
+	}
+	notes[key] = value
+	o.SetAnnotations(notes)
+}
+
+func triggerFor(on *forge.Repository, h heard) (*unstructured.Unstructured, error) {
+	kind := on.Kind()
+	if kind == forge.Gitea {
+		kind = forge.GitHub // it sends GitHub's fields and signature
+	}
+	text, err := triggers.ReadFile(path.Join("triggers", h.of, string(kind)+".yaml"))
+	if err != nil {
+		return nil, err
+	}
+	h.values["REPOSITORY"] = on.Name()
+	// These stand between single quotes in expressions, and between double ones in
 	// what is made of them.
-	for _, value := range []string{on.Name(), e.place.branch(), e.place.Repository} {
-		if strings.ContainsAny(value, `'"\`) {
-			return fault.Refused("NameNotTaken", fmt.Errorf("%q has a quote in it, which no filter of webhooks takes", value), "")
+	for _, key := range []string{"REPOSITORY", "BRANCH", "CLONE_URL"} {
+		if value := h.values[key]; strings.ContainsAny(value, `'"\`) {
+			return nil, fault.Refused("NameNotTaken", fmt.Errorf("%q has a quote in it, which no filter of webhooks takes", value), "")
 		}
 	}
-	objects, err := filled(text, map[string]string{
-		"ENVIRONMENT": e.place.Name, "NAMESPACE": e.place.Namespace, "REPOSITORY": on.Name(), "BRANCH": e.place.branch(),
-		"CLONE_URL": e.place.Repository, "ENVIRONMENTS": quoted(e.Environments), "INSECURE_REGISTRIES": quoted(strings.Join(e.Insecure, "\n")),
-	})
+	objects, err := filled(text, h.values)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	for _, o := range objects {
-		o.SetAnnotations(map[string]string{ownedNote: owner})
-		if err := e.ensure(ctx, o); err != nil {
-			return err
-		}
+	annotate(objects[0], ownedNote, owner)
+	for key, value := range h.notes {
+		annotate(objects[0], key, value)
 	}
-	return nil
+	return objects[0], nil
 }
 
 // quoted is a value as a Trigger's binding gives it: Tekton puts it between the quotes
@@ -95,30 +137,23 @@ func unquoted(value string) string {
 	return text
 }
 
-// webhook lets the forge tell of pushes. One that is there and does not have our
-// secret, which nobody can see, is made anew.
-func (e *ensuring) webhook(ctx context.Context, on *forge.Repository) error {
+// webhook lets the forge tell of pushes. Nobody can see which secret one has that is
+// there: by the Trigger's note it has ours, or it is made anew.
+func (e *ensuring) webhook(ctx context.Context, on *forge.Repository, trigger *unstructured.Unstructured) error {
 	if e.DryRun {
 		return nil // whether there is one is seen only by changing it
 	}
-	url, err := e.hookURL(ctx, e.place.runs())
+	url, err := e.hookURL(ctx, e.runs)
 	if err != nil {
 		return err
 	}
-	secret, err := e.read(ctx, kindSecret, webhookName)
+	secret, version, err := e.hookSecret(ctx)
 	if err != nil {
 		return err
 	}
-	if secret == nil {
-		return fault.Retryable("SecretMissing", fmt.Errorf("secret %s/%s is gone again", e.place.runs(), webhookName), "")
-	}
-	encoded, _, _ := unstructured.NestedString(secret.Object, "data", "secret")
-	value, err := base64.StdEncoding.DecodeString(encoded)
-	if err != nil || len(value) == 0 {
-		return fault.Refused("SecretUnreadable", fmt.Errorf("secret %s/%s has no key secret", e.place.runs(), webhookName), "Delete it: it is made anew.")
-	}
-	known := secret.GetAnnotations()[hookNote] == url
-	changed, err := on.EnsureWebhook(ctx, forge.Webhook{URL: url, Secret: string(value), Replace: !known})
+	note := url + " " + version
+	known := trigger.GetAnnotations()[hookNote] == note
+	changed, err := on.EnsureWebhook(ctx, forge.Webhook{URL: url, Secret: secret, Replace: !known})
 	if err != nil {
 		return err
 	}
@@ -128,12 +163,27 @@ func (e *ensuring) webhook(ctx context.Context, on *forge.Repository) error {
 	if known {
 		return nil
 	}
-	note := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret"}}
-	note.SetName(webhookName)
-	note.SetNamespace(e.place.runs())
-	note.SetAnnotations(map[string]string{hookNote: url})
-	_, err = e.Client.Ensure(ctx, note, false)
+	annotate(trigger, hookNote, note)
+	_, err = e.Client.Ensure(ctx, trigger, false)
 	return err
+}
+
+// hookSecret is what webhooks of the namespace are signed with, and a text that is
+// another one whenever that changes.
+func (e *ensuring) hookSecret(ctx context.Context) (value, version string, err error) {
+	secret, err := e.read(ctx, kindSecret, webhookName)
+	if err != nil {
+		return "", "", err
+	}
+	if secret == nil {
+		return "", "", fault.Retryable("SecretMissing", fmt.Errorf("there is no secret %s/%s", e.runs, webhookName), "Its key secret holds the text that webhooks are signed with.")
+	}
+	encoded, _, _ := unstructured.NestedString(secret.Object, "data", "secret")
+	text, err := base64.StdEncoding.DecodeString(encoded)
+	if err != nil || len(text) == 0 {
+		return "", "", fault.Refused("SecretUnreadable", fmt.Errorf("secret %s/%s has no key secret", e.runs, webhookName), "That key holds the text that webhooks are signed with.")
+	}
+	return string(text), string(secret.GetUID()) + "/" + secret.GetResourceVersion(), nil
 }
 
 // Bounds of the wait for the listener's Service, which Tekton makes.
@@ -179,14 +229,12 @@ func addressOf(service *unstructured.Unstructured) string {
 	return fmt.Sprintf("%s:%v", ip, first["port"])
 }
 
-// unhook takes the webhook of a namespace of runs away, also where the repository is
-// gone.
-func (s *Site) unhook(ctx context.Context, namespace string, remote *git.Remote) error {
-	secret, err := s.Client.Get(ctx, kindSecret, namespace, webhookName)
-	if err != nil || secret == nil || remote == nil {
-		return err
+// unhook takes the webhook of a Trigger away, also where the repository is gone.
+func (s *Site) unhook(ctx context.Context, trigger *unstructured.Unstructured, remote *git.Remote) error {
+	if trigger == nil || remote == nil {
+		return nil
 	}
-	url := secret.GetAnnotations()[hookNote]
+	url, _, _ := strings.Cut(trigger.GetAnnotations()[hookNote], " ")
 	if url == "" {
 		return nil
 	}

@@ -202,6 +202,27 @@ func TestTriggerOfEveryForge(t *testing.T) {
 	}
 }
 
+// TestTriggerOfEveryForgeForApplications: the same, of the other folder.
+func TestTriggerOfEveryForgeForApplications(t *testing.T) {
+	s := start(t)
+	s.Applications = s.ApplicationsNamespace(t)
+	web := s.source(t, "web", gittest.NewServer(t).Create("acme/web", nil).URL, git.Access{})
+	for kind, want := range map[forge.Kind]string{forge.GitHub: "push", forge.Gitea: "push", forge.GitLab: "push-gitlab", forge.Bitbucket: "push-bitbucket", forge.BitbucketServer: "push-bitbucket"} {
+		s.Forge = kind
+		s.ensureApplication(t, web)
+		trigger := s.Snapshot(t, s.Applications)[s.Applications+"/Trigger web"]
+		bindings, _, _ := unstructured.NestedSlice(trigger.Object, "spec", "bindings")
+		if got := bindings[0].(map[string]any)["ref"]; got != want {
+			t.Errorf("%s: the push is read by %v, want %s", kind, got, want)
+		}
+		text, err := trigger.MarshalJSON()
+		if err != nil || strings.Contains(string(text), "${") || !strings.Contains(string(text), "acme/web") {
+			t.Errorf("%s: the Trigger is %s", kind, text)
+		}
+		same(t, "again", s.ensureApplication(t, web), nil)
+	}
+}
+
 // TestListenerAddress: the address of the listener's Service, which Tekton makes, is
 // waited for.
 func TestListenerAddress(t *testing.T) {

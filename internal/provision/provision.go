@@ -1,8 +1,9 @@
 // Package provision knows what an environment needs around its repository: the
 // namespaces of its release and of its runs, the rights that reach from the second
 // into the first, copies of the Tasks, Pipelines and Triggers, the secrets, and the
-// webhook. It makes them what they should be, as often as it is asked, and takes them
-// away again. It deploys nothing.
+// webhook; and, of an application, the Trigger and the webhook. It makes them what
+// they should be, as often as it is asked, and takes them away again. It deploys
+// nothing.
 //
 // What environments.yaml says is not trusted with the cluster: a namespace that does
 // not carry the environment's label is left alone, and the rights that are given are
@@ -13,8 +14,8 @@ import (
 	"context"
 	_ "embed"
 	"fmt"
+	"log/slog"
 	"os"
-	"path"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -26,9 +27,10 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/git"
 )
 
-// Label and annotations of the namespaces.
+// Labels and annotations.
 const (
 	EnvironmentLabel      = "lockstep.dev/environment"
+	applicationLabel      = "lockstep.dev/application"
 	environmentsNote      = "lockstep.dev/environments" // the repository of environments.yaml
 	repositoryNote        = "lockstep.dev/repository"
 	runNamespaceSuffix    = "-lockstep"
@@ -61,12 +63,15 @@ type Site struct {
 	// Environments is the Git repository of environments.yaml; "" where it is a file of
 	// this machine: then nothing follows an environment by itself.
 	Environments string
+	File         string // environments.yaml's path in it
+	// Applications is the namespace that the pipelines of applications run in.
+	Applications string
 	Insecure     []string // registries over plain HTTP
 	// WebhookURL is where forges send pushes. {namespace} stands for the namespace of
 	// the runs, {address} for the address and port of its listener in the cluster. "":
 	// webhooks are not touched.
 	WebhookURL string
-	Forge      forge.Kind // of the environments' repositories; "": found out
+	Forge      forge.Kind // of the repositories; "": found out
 	DryRun     bool       // only say what would change
 }
 
@@ -89,13 +94,30 @@ func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error
 	if err := s.checkNamespaces(ctx, p); err != nil {
 		return nil, err
 	}
-	e := &ensuring{Site: s, place: p}
-	for _, do := range []func(context.Context) error{e.own, e.copies, e.secrets, e.hearing} {
-		if err := do(ctx); err != nil {
-			return e.changed, err
-		}
+	e := &ensuring{Site: s, runs: p.runs()}
+	if err := e.own(ctx, p); err != nil {
+		return e.changed, err
 	}
-	return e.changed, nil
+	if err := e.copies(ctx); err != nil {
+		return e.changed, err
+	}
+	if err := e.secrets(ctx); err != nil {
+		return e.changed, err
+	}
+	err = e.hear(ctx, s.heardOf(p))
+	if f := fault.Of(err); err != nil && f.Kind == fault.KindUsage { // it is looked at on schedule all the same
+		slog.InfoContext(ctx, "no forge, so no webhook", "environment", p.Name, "reason", err)
+		err = nil
+	}
+	return e.changed, err
+}
+
+// heardOf is what starts the pipeline of an environment.
+func (s *Site) heardOf(p Place) heard {
+	return heard{of: "environment", name: p.Name, remote: p.Remote, values: map[string]string{
+		"ENVIRONMENT": p.Name, "NAMESPACE": p.Namespace, "BRANCH": p.branch(), "CLONE_URL": p.Repository,
+		"ENVIRONMENTS": quoted(s.Environments), "INSECURE_REGISTRIES": quoted(strings.Join(s.Insecure, "\n")),
+	}}
 }
 
 // checkNamespaces refuses those of others.
@@ -117,10 +139,10 @@ func (s *Site) checkNamespaces(ctx context.Context, p Place) error {
 	return nil
 }
 
-// ensuring is one environment on its way.
+// ensuring is an environment or an application on its way.
 type ensuring struct {
 	*Site
-	place   Place
+	runs    string // namespace that its pipelines run in
 	changed []string
 }
 
@@ -138,10 +160,10 @@ func (e *ensuring) note(kind, name string) { e.changed = append(e.changed, kind+
 var ownObjects []byte
 
 // own are the objects that no other environment has.
-func (e *ensuring) own(ctx context.Context) error {
+func (e *ensuring) own(ctx context.Context, p Place) error {
 	of := e.Environments
 	if of == "" { // a file of this machine: whose the namespace is, stays
-		there, err := e.Client.Get(ctx, kindNamespace, "", e.place.Namespace)
+		there, err := e.Client.Get(ctx, kindNamespace, "", p.Namespace)
 		if err != nil {
 			return err
 		}
@@ -150,8 +172,8 @@ func (e *ensuring) own(ctx context.Context) error {
 		}
 	}
 	objects, err := filled(ownObjects, map[string]string{
-		"ENVIRONMENT": e.place.Name, "NAMESPACE": e.place.Namespace, "LOCKSTEP_NAMESPACE": e.Namespace,
-		"URL": e.place.Repository, "ENVIRONMENTS": of,
+		"ENVIRONMENT": p.Name, "NAMESPACE": p.Namespace, "LOCKSTEP_NAMESPACE": e.Namespace,
+		"URL": p.Repository, "ENVIRONMENTS": of,
 	})
 	if err != nil {
 		return err
@@ -238,7 +260,11 @@ func (s *Site) Remove(ctx context.Context, name string, remote *git.Remote) (cha
 			continue
 		}
 		if strings.HasSuffix(n.GetName(), runNamespaceSuffix) {
-			if err := s.unhook(ctx, n.GetName(), remote); err != nil {
+			trigger, err := s.Client.Get(ctx, kindTrigger, n.GetName(), name)
+			if err == nil {
+				err = s.unhook(ctx, trigger, remote)
+			}
+			if err != nil {
 				return changed, err
 			}
 			if err := s.Client.Delete(ctx, kindClusterRoleBinding, "", webhookBindingsPrefix+n.GetName()); err != nil {
@@ -250,12 +276,4 @@ func (s *Site) Remove(ctx context.Context, name string, remote *git.Remote) (cha
 		}
 	}
 	return changed, nil
-}
-
-// triggerFile is the Trigger for a kind of forge.
-func triggerFile(kind forge.Kind) string {
-	if kind == forge.Gitea {
-		kind = forge.GitHub // it sends GitHub's fields and signature
-	}
-	return path.Join("triggers", string(kind)+".yaml")
 }

@@ -1,11 +1,12 @@
-// Package reconcile compares what Git says of environments with what is on record and
-// in the cluster: it provisions what is missing, starts the pipeline where a push was
-// missed, says where a cluster has drifted, and takes away what was deleted. It goes by
+// Package reconcile compares what Git says of environments and applications with what
+// is on record and in the cluster: it provisions what is missing, starts the pipeline
+// where a push was missed, says where a cluster has drifted, and takes away what was deleted. It goes by
 // the state alone, never by what happened before, so that it may be run at any time,
 // by several at once, and stopped anywhere.
 package reconcile
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +25,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/release"
 )
 
-// Outcome is what became of one environment.
+// Outcome is what became of one environment or application.
 type Outcome string
 
 // The outcomes.
@@ -41,9 +42,10 @@ const (
 	Failed    Outcome = "failed"    // something went wrong; the next time may do
 )
 
-// Result is what became of one environment.
+// Result is what became of one environment, or of one application.
 type Result struct {
-	Environment string   `json:"environment"`
+	Environment string   `json:"environment,omitempty"`
+	Application string   `json:"application,omitempty"`
 	Outcome     Outcome  `json:"outcome"`
 	Commit      git.Hash `json:"commit,omitempty"` // its tip
 	Run         string   `json:"run,omitempty"`    // that was started or is under way
@@ -67,7 +69,7 @@ func Err(results []Result) error {
 	var errs []error
 	for _, r := range results {
 		if r.Err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", r.Environment, r.Err))
+			errs = append(errs, fmt.Errorf("%s: %w", r.about(), r.Err))
 		}
 	}
 	return errors.Join(errs...)
@@ -82,7 +84,7 @@ type Reconciler struct {
 	Connect func(ctx context.Context, namespace string) (*cluster.Client, error)
 }
 
-// atOnce bounds how many environments are looked at at the same time.
+// atOnce bounds how many environments or applications are looked at at the same time.
 const atOnce = 4
 
 // Environments reconciles the chosen ones. What goes wrong with one keeps none of the
@@ -90,15 +92,23 @@ const atOnce = 4
 // result.
 func (r *Reconciler) Environments(ctx context.Context, chosen []environment.Environment) []Result {
 	chosen = slices.DeleteFunc(slices.Clone(chosen), func(e environment.Environment) bool { return e.File != "" })
-	results := make([]Result, len(chosen))
+	return each(chosen, func(e environment.Environment) Result {
+		result := r.one(ctx, e)
+		log(ctx, result)
+		return result
+	})
+}
+
+// each does something with all items, some at the same time.
+func each[T, R any](items []T, do func(T) R) []R {
+	results := make([]R, len(items))
 	slots := make(chan struct{}, atOnce)
 	var all sync.WaitGroup
-	for i, e := range chosen {
+	for i, item := range items {
 		all.Go(func() {
 			slots <- struct{}{}
 			defer func() { <-slots }()
-			results[i] = r.one(ctx, e)
-			log(ctx, results[i])
+			results[i] = do(item)
 		})
 	}
 	all.Wait()
@@ -110,8 +120,15 @@ func log(ctx context.Context, r Result) {
 	if r.Outcome == Unchanged {
 		level = slog.LevelDebug
 	}
+	if r.Application != "" {
+		slog.Log(ctx, level, string(r.Outcome), "application", r.Application, "reason", r.Reason)
+		return
+	}
 	slog.Log(ctx, level, string(r.Outcome), "environment", r.Environment, "run", r.Run, "reason", r.Reason)
 }
+
+// about is what the result is of.
+func (r Result) about() string { return cmp.Or(r.Environment, r.Application) }
 
 func (r *Reconciler) one(ctx context.Context, e environment.Environment) Result {
 	result := Result{Environment: e.Name, DryRun: r.Site.DryRun}

@@ -47,10 +47,7 @@ var forges = map[string]forge{
 
 // siteFile is the Trigger of an application or an environment on a host.
 func siteFile(name, kind string) string {
-	if kind == "environment" {
-		return "internal/provision/triggers/" + strings.TrimSuffix(name, "-cloud") + ".yaml"
-	}
-	return path.Join("examples/site", name, kind+".yaml")
+	return path.Join("internal/provision/triggers", kind, strings.TrimSuffix(name, "-cloud")+".yaml")
 }
 
 func hubSignature(h http.Header, body []byte, key string) {
@@ -266,7 +263,7 @@ func TestBitbucketNamesSeveralBranchesInOnePush(t *testing.T) {
 // TestForgesDifferOnlyInWhatTheyHear: what a push starts is the same on all.
 func TestForgesDifferOnlyInWhatTheyHear(t *testing.T) {
 	for _, kind := range []string{"application", "environment"} {
-		want := settingsOf(t, siteFile(map[string]string{"application": "", "environment": "github"}[kind], kind))
+		want := settingsOf(t, siteFile("github", kind))
 		for name := range forges {
 			got := settingsOf(t, siteFile(name, kind))
 			if !maps.Equal(got, want) {

@@ -28,7 +28,7 @@ const (
 
 var values = map[string]string{
 	"APPLICATIONS_NAMESPACE": "apps", "APPLICATION": "user-service", "REPOSITORY": "acme/user-service", "BRANCH": "main",
-	"TEST_IMAGE": "golang:1.26", "IMAGE_BASE": "scratch", "IMAGE_REPOSITORY": "127.0.0.1:5000/acme/user-service",
+	"TEST_IMAGE": "golang:1.26", "TEST_COMMAND": "go test ./...", "IMAGE_BASE": "scratch", "IMAGE_REPOSITORY": "127.0.0.1:5000/acme/user-service",
 	"CHART_REPOSITORY": "oci://127.0.0.1:5000/charts", "INSECURE_REGISTRIES": "127.0.0.1:5000",
 	"ENVIRONMENT": "staging", "ENVIRONMENTS": "http://127.0.0.1/git/acme/environments.git", "NAMESPACE": "acme-staging",
 }
@@ -53,8 +53,8 @@ func source(t *testing.T, path, namespace string, own map[string]string) webhook
 func site(t *testing.T) []webhook.Source {
 	environment := map[string]string{"REPOSITORY": "acme/environment-staging"}
 	sources := []webhook.Source{
-		source(t, "examples/site/application.yaml", "apps", nil),
-		source(t, "internal/provision/triggers/github.yaml", "acme-staging-lockstep", environment),
+		source(t, "internal/provision/triggers/application/github.yaml", "apps", nil),
+		source(t, "internal/provision/triggers/environment/github.yaml", "acme-staging-lockstep", environment),
 	}
 	for _, namespace := range []string{"apps", "acme-staging-lockstep"} {
 		for _, file := range []string{"application", "environment", "webhook"} {
@@ -137,7 +137,7 @@ func TestPushStartsTheApplicationsPipeline(t *testing.T) {
 			t.Errorf("label %s is %q, want %q", label, run.Labels[label], want)
 		}
 	}
-	for _, want := range []string{`"revision","value":"` + after, `go test ./... `, `"secretName":"lockstep-git"`} {
+	for _, want := range []string{`"revision","value":"` + after, `"test-command","value":"go test ./..."`, `"secretName":"lockstep-git"`} {
 		if !strings.Contains(compact(t, run.Object), want) {
 			t.Errorf("the run does not hold %s:\n%s", want, run.Object)
 		}

@@ -1,6 +1,7 @@
-// Command reconcile makes the cluster have what environments.yaml says: it provisions
-// environments, starts deployments that were missed, says what has drifted, promotes
-// what waited and may go, and takes away what was deleted.
+// Command reconcile makes the cluster have what environments.yaml and applications.yaml
+// say: it provisions environments, lets pushes of applications be heard, starts
+// deployments that were missed, says what has drifted, promotes what waited and may go,
+// and takes away what was deleted.
 package main
 
 import (
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lockstep-cd/lockstep/internal/catalog"
 	"github.com/lockstep-cd/lockstep/internal/cluster"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -25,8 +27,9 @@ type config struct {
 	Environments string        `param:"environments" required:"true" desc:"Git repository of environments.yaml. Example: https://git.example.com/acme/environments"`
 	File         string        `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
 	Revision     string        `param:"environments-revision" desc:"Branch or tag of that repository. Empty: its default branch."`
-	Only         []string      `param:"environment" desc:"Environments to look at, one name per line. Empty: every one, and those that were deleted."`
+	Only         []string      `param:"environment" desc:"Environments to look at, one name per line. Empty: every one, those that were deleted, and the applications."`
 	Namespace    string        `param:"namespace" required:"true" desc:"Namespace with the Tasks, Pipelines, Triggers and secrets that each environment gets a copy of. Example: lockstep"`
+	Applications string        `param:"applications-namespace" desc:"Namespace that the pipelines of applications run in. Empty: applications.yaml, which stands beside environments.yaml, is not looked at. Example: acme-applications"`
 	WebhookURL   string        `param:"webhook-url" desc:"Where forges send pushes. {namespace} stands for the namespace of the runs, {address} for the address and port of its listener in the cluster. Empty: webhooks are not touched. Example: https://{namespace}.hooks.example.com"`
 	Waiting      bool          `param:"waiting" default:"true" desc:"Whether to ask the gates of what waits again, and to promote what may go."`
 	DryRun       bool          `param:"dry-run" desc:"Whether to say what would be done, and do nothing: true or false."`
@@ -66,7 +69,8 @@ func run(ctx context.Context, c *config) error {
 		results = append(results, r.Gone(ctx, in, c.Revision)...)
 	}
 	c.tell(results)
-	err = errors.Join(reconcile.Err(results), c.reopen(ctx, known, chosen))
+	applications, err := c.applications(ctx, r)
+	err = errors.Join(reconcile.Err(append(results, applications...)), err, c.reopen(ctx, known, chosen))
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Retryable("Timeout", err, "What was done stays. Try again, or raise timeout.")
 	}
@@ -81,11 +85,23 @@ func (c *config) reconciler(ctx context.Context, known *environment.Environments
 	client, err := cluster.Connect(ctx, c.Namespace)
 	return &reconcile.Reconciler{
 		Site: provision.Site{
-			Client: client, Namespace: c.Namespace, Environments: c.Environments, Insecure: c.Insecure,
+			Client: client, Namespace: c.Namespace, Environments: c.Environments, File: c.File, Applications: c.Applications, Insecure: c.Insecure,
 			WebhookURL: c.WebhookURL, Forge: forge.Kind(c.Forge), DryRun: c.DryRun,
 		},
 		Known: known, Open: c.open, Connect: cluster.Connect,
 	}, err
+}
+
+// applications come last, and what goes wrong with them keeps nothing else back.
+func (c *config) applications(ctx context.Context, r *reconcile.Reconciler) ([]reconcile.Result, error) {
+	if len(c.Only) > 0 || c.Applications == "" {
+		return nil, nil
+	}
+	all, err := catalog.Catalog{Where: c.Environments, Path: c.File, Revision: c.Revision, Open: c.open}.Applications(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return r.Applications(ctx, all), nil
 }
 
 func (c *config) tell(results []reconcile.Result) {

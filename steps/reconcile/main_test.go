@@ -19,7 +19,8 @@ func TestMain(m *testing.M) { testscript.Main(m, map[string]func(){"reconcile": 
 // TestSessions gives each session a Git host ($HOST) and the light cluster with Lockstep
 // in $NAMESPACE, where the program has the rights of examples/site/lockstep.yaml. The
 // environments qa and production may have the namespaces $SHORT-qa and
-// $SHORT-production; $MESSAGE is that of a commit that deletes qa. A further command:
+// $SHORT-production; the pipelines of applications run in $APPLICATIONS; $MESSAGE is that
+// of a commit that deletes qa. A further command:
 //
 //	objects NAMESPACE …   print what is in them, one object a line
 func TestSessions(t *testing.T) {
@@ -32,6 +33,7 @@ func TestSessions(t *testing.T) {
 		env.Values[clusterKey{}] = on
 		env.Setenv("NAMESPACE", on.Namespace)
 		env.Setenv("SHORT", on.Short())
+		env.Setenv("APPLICATIONS", on.ApplicationsNamespace(t))
 		env.Setenv("MESSAGE", "chore: delete environment qa\n\nLockstep-Operation: delete-environment\nLockstep-Environment: qa")
 		for _, name := range []string{"qa", "production"} {
 			on.RemoveNamespaces(t, on.Short()+"-"+name, on.Short()+"-"+name+"-lockstep")

@@ -180,7 +180,7 @@ func (s *Site) applyAll(ctx context.Context) error {
 	if err := s.applySite(ctx); err != nil {
 		return err
 	}
-	if err := s.applyTemplate(ctx, applicationsFile, map[string]string{"APPLICATIONS_NAMESPACE": s.Applications}); err != nil {
+	if err := s.applyTemplate(ctx, applicationsFile, s.siteValues()); err != nil {
 		return err
 	}
 	if err := s.prepareRuns(ctx, s.Applications); err != nil {

@@ -118,16 +118,17 @@ const (
 	siteFile         = "examples/site/lockstep.yaml"
 	environmentsFile = "examples/site/environments.yaml"
 	applicationsFile = "examples/site/applications.yaml"
-	applicationFile  = "examples/site/application.yaml"
+	applicationFile  = "internal/provision/triggers/application/github.yaml"
 	promotionFile    = "examples/site/promotion.yaml"
 	environmentFile  = "internal/provision/environment.yaml"
-	triggerFile      = "internal/provision/triggers/github.yaml"
+	triggerFile      = "internal/provision/triggers/environment/github.yaml"
 )
 
 // siteValues fill siteFile and environmentsFile in.
 func (t *team) siteValues() map[string]string {
 	return map[string]string{
-		"LOCKSTEP_NAMESPACE": t.Lockstep, "ENVIRONMENTS": t.EnvironmentsURL(), "WEBHOOK_URL": "http://{address}", "INSECURE_REGISTRIES": t.Registry,
+		"LOCKSTEP_NAMESPACE": t.Lockstep, "APPLICATIONS_NAMESPACE": t.Applications,
+		"ENVIRONMENTS": t.EnvironmentsURL(), "WEBHOOK_URL": "http://{address}", "INSECURE_REGISTRIES": t.Registry,
 		"REPOSITORY": t.Owner + "/" + environmentsRepository, "BRANCH": "main",
 	}
 }
@@ -137,9 +138,12 @@ func (t *team) applicationValues(application, testImage string) map[string]strin
 	return map[string]string{
 		"APPLICATIONS_NAMESPACE": t.Applications, "APPLICATION": application,
 		"REPOSITORY": t.Owner + "/" + application, "BRANCH": "main",
-		"TEST_IMAGE": testImage, "IMAGE_BASE": t.StaticBase,
-		"IMAGE_REPOSITORY": t.Registry + "/" + t.Owner + "/" + application, "CHART_REPOSITORY": t.chartRepository(),
-		"INSECURE_REGISTRIES": t.Registry, "ENVIRONMENTS": t.RepositoryURL(environmentsRepository),
+		"TEST_IMAGE": testImage, "TEST_COMMAND": "go test ./... && CGO_ENABLED=0 go build -trimpath -o dist/ .",
+		"IMAGE_BASE": t.StaticBase, "IMAGE_FILES": "dist/" + application + ":/usr/bin/" + application, "IMAGE_ENTRYPOINT": "/usr/bin/" + application,
+		"IMAGE_REPOSITORY": t.Registry + "/" + t.Owner + "/" + application,
+		"CHART_PATH":       "charts/" + application, "CHART_REPOSITORY": t.chartRepository(), "CHART_NAME": application, "CHART_ALIAS": "",
+		"INSECURE_REGISTRIES": t.Registry, "ENVIRONMENTS": t.EnvironmentsURL(), "ENVIRONMENTS_FILE": "environments.yaml",
+		"ADD_MISSING": "false", "ENVIRONMENTS_CHART_REPOSITORY": "",
 	}
 }
 

@@ -126,8 +126,7 @@ var siteSecrets = map[string]map[string]string{
 func (c *Cluster) Lockstep(t testing.TB) string {
 	t.Helper()
 	c.Tekton(t)
-	root := Root(t)
-	for _, o := range c.site(t, filepath.Join(root, "examples", "site", "lockstep.yaml")) {
+	for _, o := range c.site(t) {
 		c.Apply(t, o)
 	}
 	for _, o := range manifests(t, filepath.Join(moduleDir(t, "github.com/tektoncd/triggers"), "config", "200-clusterrole.yaml")) {
@@ -135,13 +134,7 @@ func (c *Cluster) Lockstep(t testing.TB) string {
 			c.Apply(t, o)
 		}
 	}
-	for _, pattern := range []string{"tasks/*/*.yaml", "pipelines/environment/*.yaml", "pipelines/triggers/*.yaml"} {
-		for _, o := range manifests(t, filepath.Join(root, filepath.FromSlash(pattern))) {
-			o.SetNamespace(c.Namespace)
-			admitted(o)
-			c.Apply(t, o)
-		}
-	}
+	c.applyInto(t, c.Namespace, "tasks/*/*.yaml", "pipelines/environment/*.yaml", "pipelines/triggers/*.yaml")
 	for name, content := range siteSecrets {
 		data := map[string]any{}
 		for key, value := range content {
@@ -153,6 +146,36 @@ func (c *Cluster) Lockstep(t testing.TB) string {
 		c.Apply(t, o)
 	}
 	return c.Impersonate(t, "lockstep-reconcile")
+}
+
+// ApplicationsNamespace makes one for the pipelines of applications, as
+// examples/site/applications.yaml describes it, with the Pipeline, the Triggers and the
+// secret of the listener, and returns its name. Lockstep's account has the rights there that the file gives it.
+func (c *Cluster) ApplicationsNamespace(t testing.TB) string {
+	t.Helper()
+	name := c.Short() + "-applications"
+	c.RemoveNamespaces(t, name)
+	for _, o := range filled(t, "applications.yaml", map[string]string{"APPLICATIONS_NAMESPACE": name, "LOCKSTEP_NAMESPACE": c.Namespace}) {
+		c.Apply(t, o)
+	}
+	c.applyInto(t, name, "pipelines/application/*.yaml", "pipelines/triggers/*.yaml")
+	o := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "v1", "kind": "Secret", "type": "Opaque", "stringData": map[string]any{"secret": "canary-of-applications"}}}
+	o.SetName("lockstep-webhook")
+	o.SetNamespace(name)
+	c.Apply(t, o)
+	return name
+}
+
+// applyInto applies files of our module in a namespace.
+func (c *Cluster) applyInto(t testing.TB, namespace string, patterns ...string) {
+	t.Helper()
+	for _, pattern := range patterns {
+		for _, o := range manifests(t, filepath.Join(Root(t), filepath.FromSlash(pattern))) {
+			o.SetNamespace(namespace)
+			admitted(o)
+			c.Apply(t, o)
+		}
+	}
 }
 
 // admitted makes of a Task what Tekton's admission webhook would: workspaces of steps
@@ -176,18 +199,9 @@ func admitted(o *unstructured.Unstructured) {
 // site reads lockstep.yaml for the test's namespace. The ClusterRoleBinding gets a
 // name of its own, since its subject is of the test's own; the CronJob is left out,
 // for nothing shall start by itself here.
-func (c *Cluster) site(t testing.TB, path string) []*unstructured.Unstructured {
+func (c *Cluster) site(t testing.TB) []*unstructured.Unstructured {
 	t.Helper()
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	objects, err := cluster.Parse([]byte(os.Expand(string(text), func(name string) string {
-		return cmp.Or(map[string]string{"LOCKSTEP_NAMESPACE": c.Namespace}[name], "unused")
-	})))
-	if err != nil {
-		t.Fatal(err)
-	}
+	objects := filled(t, "lockstep.yaml", map[string]string{"LOCKSTEP_NAMESPACE": c.Namespace})
 	for _, o := range objects {
 		if o.GetKind() == "ClusterRoleBinding" {
 			name := o.GetName() + "-" + c.Namespace
@@ -198,6 +212,20 @@ func (c *Cluster) site(t testing.TB, path string) []*unstructured.Unstructured {
 		}
 	}
 	return slices.DeleteFunc(objects, func(o *unstructured.Unstructured) bool { return o.GetKind() == "CronJob" })
+}
+
+// filled reads a file of examples/site; what has no value is "unused".
+func filled(t testing.TB, file string, values map[string]string) []*unstructured.Unstructured {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(Root(t), "examples", "site", file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	objects, err := cluster.Parse([]byte(os.Expand(string(text), func(name string) string { return cmp.Or(values[name], "unused") })))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return objects
 }
 
 // Apply makes an object what it says, with an administrator's rights.
