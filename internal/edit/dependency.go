@@ -1,6 +1,7 @@
 package edit
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/Masterminds/semver/v3"
@@ -123,8 +124,18 @@ func effectiveNames(dependencies []Dependency) string {
 	for i, d := range dependencies {
 		names[i] = d.EffectiveName()
 	}
-	if len(names) == 0 {
+	return listed(names)
+}
+
+// mostListed bounds a list that somebody has to read.
+const mostListed = 20
+
+func listed(names []string) string {
+	switch more := len(names) - mostListed; {
+	case len(names) == 0:
 		return "none"
+	case more > 0:
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:mostListed], ", "), more)
 	}
 	return strings.Join(names, ", ")
 }

@@ -115,7 +115,7 @@ func findEntry(file []byte, name string) (*yaml.Text, Entry, error) {
 	for i, e := range entries {
 		names[i] = e.Name
 	}
-	hint := "The entries are: " + strings.Join(names, ", ") + "."
+	hint := "The entries are: " + listed(names) + "."
 	if len(entries) == 0 {
 		hint = "It is no kustomization with images, HelmRelease, OCIRepository, Argo CD Application or helmfile with releases; other values are named by file and path."
 	}

@@ -2,6 +2,7 @@ package edit_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -189,5 +190,18 @@ func TestErrorsAreMalformedYAML(t *testing.T) {
 	var place *yaml.Error
 	if !errors.As(err, &place) || place.Line != 1 || reasonOf(err) != yaml.Malformed {
 		t.Errorf("%v", err)
+	}
+}
+
+// TestRow11_TheHintIsShort: a chart may have a thousand dependencies.
+func TestRow11_TheHintIsShort(t *testing.T) {
+	file := "dependencies:\n"
+	for i := range 1000 {
+		file += fmt.Sprintf("- {name: web-%d, version: 1.0.0}\n", i)
+	}
+	_, _, err := edit.SetDependency([]byte(file), edit.Selector{Name: "user-service"}, "1.0.1")
+	hint := fault.Of(err).Hint
+	if !errors.Is(err, edit.ErrNotFound) || !strings.HasPrefix(hint, "The entries are: web-0, web-1, ") || !strings.HasSuffix(hint, " and 980 more.") || len(hint) > 200 {
+		t.Errorf("got %v, %q", err, hint)
 	}
 }
