@@ -72,7 +72,7 @@ func reconcileAction(c *cli.Context) error {
 		Known: known, Open: open, Connect: cluster.Connect,
 	}
 	if in != nil {
-		r.Site.Environments, r.Site.File = where, defaultEnvironments
+		r.Site.Environments, r.Site.File = in.URL(), defaultEnvironments
 	}
 	results := r.Environments(ctx, chosen)
 	if in != nil && c.NArg() == 0 {
@@ -83,7 +83,9 @@ func reconcileAction(c *cli.Context) error {
 		if err != nil {
 			return errors.Join(reconcile.Err(results), showReconciled(c, results), err)
 		}
-		results = append(results, r.Applications(ctx, applications)...)
+		if applications != nil {
+			results = append(results, r.Applications(ctx, applications)...)
+		}
 	}
 	return errors.Join(reconcile.Err(results), showReconciled(c, results))
 }

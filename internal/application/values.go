@@ -21,7 +21,7 @@ const (
 
 // What is wrong with a value. None of these repeats it.
 var (
-	errVariable    = errors.New("it contains $(, which Tekton takes for a variable of its own; a script in the repository can hold it")
+	errVariable    = errors.New("it contains $( or $$, in which Tekton and Kubernetes see marks of their own; a script in the repository can hold it")
 	errControl     = errors.New("it contains a control character")
 	errCredentials = errors.New("an @ stands only before the digest of an image, sha256: and 64 hex digits; credentials belong into a Secret")
 	errToken       = errors.New("the URL has a query or a fragment, which may hold a token; it ends with the path")
@@ -57,7 +57,7 @@ func check(text string, most int, control func(rune) bool) error {
 		return errors.New("it is empty")
 	case len(text) > most:
 		return fmt.Errorf("it has %d bytes, more than the %d that are taken", len(text), most)
-	case strings.Contains(text, "$("):
+	case strings.Contains(text, "$("), strings.Contains(text, "$$"):
 		return errVariable
 	case strings.ContainsFunc(text, control):
 		return errControl

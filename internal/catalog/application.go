@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"path"
 	"path/filepath"
 	"reflect"
@@ -40,17 +41,24 @@ func (c Catalog) ApplicationsPlace() (string, error) {
 	return c.Place()
 }
 
-// Applications are those that there are: none where there is no file.
+// Applications are those that there are; nil where there is no file of them beside
+// environments.yaml.
 func (c Catalog) Applications(ctx context.Context) (*application.Applications, error) {
-	text, err := c.applicationsText(ctx)
+	d := c.applications()
+	d.empty = nil
+	text, err := c.text(ctx, d)
+	if errors.Is(err, git.ErrNotFound) || errors.Is(err, fs.ErrNotExist) {
+		_, err = c.text(ctx, c.environments())
+		return nil, err
+	}
 	if err != nil {
 		return nil, err
 	}
 	return application.Parse(ApplicationsFile, text)
 }
 
-func (c Catalog) applicationsText(ctx context.Context) ([]byte, error) {
-	d := c.applications()
+// text reads a document as it is now.
+func (c Catalog) text(ctx context.Context, d document) ([]byte, error) {
 	if _, ok := c.file(); ok {
 		f, err := c.readFile(d)
 		return f.text, err

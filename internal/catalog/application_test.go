@@ -53,6 +53,9 @@ func names(t *testing.T, c catalog.Catalog) []string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if all == nil {
+		return nil // there is no file
+	}
 	var names []string
 	for _, a := range all.Applications {
 		names = append(names, a.Name)

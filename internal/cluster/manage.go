@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/yaml"
 	"k8s.io/client-go/dynamic"
 
@@ -86,6 +88,23 @@ const (
 	rightsTime  = 10 * time.Second
 	rightsPause = 200 * time.Millisecond
 )
+
+// Annotate sets one annotation of an object, whoever has made it, and leaves
+// everything else as it is.
+func (c *Client) Annotate(ctx context.Context, kind Kind, namespace, name, key, value string) error {
+	at, err := c.resource(kind, namespace)
+	if err != nil {
+		return err
+	}
+	patch, err := json.Marshal(map[string]any{"metadata": map[string]any{"annotations": map[string]string{key: value}}})
+	if err != nil {
+		return err
+	}
+	if _, err = at.Patch(ctx, name, types.MergePatchType, patch, metav1.PatchOptions{FieldManager: manager + "-note"}); err != nil {
+		return fmt.Errorf("annotate %s %s: %w", kind.Kind, name, err)
+	}
+	return nil
+}
 
 // Ensure makes an object what it says, by server-side apply, and takes fields over
 // that somebody else has set otherwise. With dry it says only whether anything would

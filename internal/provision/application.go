@@ -35,9 +35,13 @@ func (s *Site) EnsureApplication(ctx context.Context, a Source) (changed []strin
 		return nil, fault.Refused("TriggerTaken", fmt.Errorf("trigger %s/%s is another environments.yaml's", s.Applications, a.Name),
 			"Give the application another name; or delete that Trigger.")
 	}
+	of := s.Environments
+	if there != nil && s.made(there) {
+		of = there.GetAnnotations()[environmentsNote] // however that is written
+	}
 	err = e.hear(ctx, heard{
-		of: "application", name: a.Name, remote: a.Remote, values: s.applicationValues(a),
-		notes: map[string]string{environmentsNote: s.Environments, repositoryNote: a.Repository},
+		of: "application", name: a.Name, remote: a.Remote, values: s.applicationValues(a, of),
+		notes: map[string]string{environmentsNote: of, fileNote: s.file(), repositoryNote: a.Repository},
 	})
 	return e.changed, err
 }
@@ -45,10 +49,10 @@ func (s *Site) EnsureApplication(ctx context.Context, a Source) (changed []strin
 // made reports whether a Trigger is by our environments.yaml.
 func (s *Site) made(trigger *unstructured.Unstructured) bool {
 	notes := trigger.GetAnnotations()
-	return s.Environments != "" && notes[ownedNote] == owner && notes[environmentsNote] == s.Environments
+	return notes[ownedNote] == owner && s.ours(notes[environmentsNote]) && notes[fileNote] == s.file()
 }
 
-func (s *Site) applicationValues(a Source) map[string]string {
+func (s *Site) applicationValues(a Source, environments string) map[string]string {
 	from := "" // as the environments have it
 	if a.AddMissing {
 		from = a.ChartRepository
@@ -60,7 +64,7 @@ func (s *Site) applicationValues(a Source) map[string]string {
 		"CHART_PATH":       a.ChartFolder(), "CHART_REPOSITORY": a.ChartRepository,
 		"CHART_NAME": a.ChartName, "CHART_ALIAS": a.ChartAlias,
 		"ADD_MISSING": strconv.FormatBool(a.AddMissing), "ENVIRONMENTS_CHART_REPOSITORY": from,
-		"INSECURE_REGISTRIES": strings.Join(s.Insecure, "\n"), "ENVIRONMENTS": s.Environments, "ENVIRONMENTS_FILE": s.File,
+		"INSECURE_REGISTRIES": strings.Join(s.Insecure, "\n"), "ENVIRONMENTS": environments, "ENVIRONMENTS_FILE": s.file(),
 	}
 	for key, value := range values {
 		values[key] = quoted(value)
@@ -99,7 +103,7 @@ func (s *Site) RemoveApplication(ctx context.Context, name string, remote *git.R
 	}
 	// The note of the webhook is the Trigger's, so that goes last.
 	if err := s.unhook(ctx, trigger, remote); err != nil {
-		return nil, err
+		return nil, fmt.Errorf("let pushes of %s go unheard (where its webhook cannot be removed any more, delete trigger %s in %s): %w", name, name, s.Applications, err)
 	}
 	return changed, s.Client.Delete(ctx, kindTrigger, s.Applications, name)
 }

@@ -112,6 +112,28 @@ func TestApplication(t *testing.T) {
 		}
 	}
 
+	// Somebody takes the Trigger over: it stays his, whatever becomes of the webhook.
+	s.patch(t, "triggers.tekton.dev/v1beta1", "Trigger", s.Applications, "web", `{"metadata":{"annotations":null},"spec":{"bindings":[{"ref":"push"}]}}`)
+	same(t, "with somebody's Trigger", s.ensureApplication(t, web), []string{hook})
+	same(t, "with somebody's Trigger again", s.ensureApplication(t, web), nil)
+	his := s.Snapshot(t, s.Applications)[s.Applications+"/Trigger web"]
+	if bindings, _, _ := unstructured.NestedSlice(his.Object, "spec", "bindings"); len(bindings) != 1 || his.GetLabels()["lockstep.dev/webhook"] != "true" {
+		t.Errorf("somebody's Trigger has become %v", his.Object)
+	}
+	first = hooks(gitea)
+	s.patch(t, "triggers.tekton.dev/v1beta1", "Trigger", s.Applications, "web", `{"metadata":{"annotations":{"lockstep.dev/by":"reconcile","lockstep.dev/environments":"`+s.Environments+`","lockstep.dev/environments-file":"`+s.File+`"}}}`)
+	s.ensureApplication(t, web)
+
+	// Pushes go somewhere else: the old webhook goes.
+	elsewhere := *s
+	elsewhere.WebhookURL += "/x"
+	same(t, "with another URL", elsewhere.ensureApplication(t, web), []string{hook})
+	if now := hooks(gitea); len(now) != 1 || now[hookURL+"/x"] == 0 {
+		t.Errorf("with another URL the webhooks are %v", now)
+	}
+	same(t, "with the URL before", s.ensureApplication(t, web), []string{hook})
+	first = hooks(gitea)
+
 	// The secret is an administrator's. With a new one, the webhook is made anew.
 	s.patch(t, "v1", "Secret", s.Applications, "lockstep-webhook", `{"stringData":{"secret":"another-canary"}}`)
 	same(t, "with another secret", s.ensureApplication(t, web), []string{hook})
@@ -224,6 +246,20 @@ func TestApplicationOfOthers(t *testing.T) {
 	same(t, "others remove", other.removeApplication(t, "web", web.Remote), nil)
 	if known, err := other.KnownApplications(t.Context()); err != nil || len(known) > 0 {
 		t.Errorf("others know %v, %v", known, err)
+	}
+
+	// The same environments.yaml may be written in another way, and changes nothing.
+	spelled := *s
+	spelled.Environments += ".git"
+	same(t, "with .git", spelled.ensureApplication(t, web), nil)
+	if now := s.triggers(t); !maps.Equal(now, before) {
+		t.Errorf("another spelling changed %v to %v", before, now)
+	}
+	// Another file of the repository is another environments.yaml.
+	file := *s
+	file.File = "other.yaml"
+	if known, err := file.KnownApplications(t.Context()); err != nil || len(known) > 0 {
+		t.Errorf("of another file known are %v, %v", known, err)
 	}
 
 	s.patch(t, "triggers.tekton.dev/v1beta1", "Trigger", s.Applications, "web", `{"metadata":{"annotations":null},"spec":{"bindings":[{"ref":"push"}]}}`)

@@ -46,42 +46,27 @@ func (e *ensuring) hear(ctx context.Context, h heard) error {
 	if err != nil {
 		return err
 	}
-	trigger, err := e.trigger(ctx, on, h)
-	if err != nil || e.WebhookURL == "" {
-		return err
-	}
-	return e.webhook(ctx, on, trigger)
-}
-
-// trigger makes the Trigger, and returns what of it is ours.
-func (e *ensuring) trigger(ctx context.Context, on *forge.Repository, h heard) (*unstructured.Unstructured, error) {
 	there, err := e.read(ctx, kindTrigger, h.name)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if there != nil && there.GetAnnotations()[ownedNote] != owner {
-		bare := &unstructured.Unstructured{Object: map[string]any{"apiVersion": there.GetAPIVersion(), "kind": there.GetKind()}}
-		bare.SetName(there.GetName())
-		bare.SetNamespace(there.GetNamespace())
-		carry(there, bare)
-		return bare, nil
+	if there == nil || there.GetAnnotations()[ownedNote] == owner {
+		trigger, err := triggerFor(on, h)
+		if err == nil {
+			err = e.ensure(ctx, trigger)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	trigger, err := triggerFor(on, h)
-	if err != nil {
-		return nil, err
+	if e.WebhookURL == "" || e.DryRun {
+		return nil // in a dry run, whether there is a webhook would be seen only by changing it
 	}
-	carry(there, trigger)
-	return trigger, e.ensure(ctx, trigger)
-}
-
-// carry keeps the note of the webhook.
-func carry(from, to *unstructured.Unstructured) {
-	if from == nil {
-		return
+	note := ""
+	if there != nil {
+		note = there.GetAnnotations()[hookNote]
 	}
-	if note := from.GetAnnotations()[hookNote]; note != "" {
-		annotate(to, hookNote, note)
-	}
+	return e.webhook(ctx, on, h.name, note)
 }
 
 func annotate(o *unstructured.Unstructured, key, value string) {
@@ -107,7 +92,7 @@ func triggerFor(on *forge.Repository, h heard) (*unstructured.Unstructured, erro
 	// what is made of them.
 	for _, key := range []string{"REPOSITORY", "BRANCH", "CLONE_URL"} {
 		if value := h.values[key]; strings.ContainsAny(value, `'"\`) {
-			return nil, fault.Refused("NameNotTaken", fmt.Errorf("%q has a quote in it, which no filter of webhooks takes", value), "")
+			return nil, fault.Refused("NameNotTaken", fmt.Errorf("%q has a quote in it, which no filter of webhooks takes", value), "Rename the repository or the branch; or make the Trigger and the webhook by hand.")
 		}
 	}
 	objects, err := filled(text, h.values)
@@ -139,10 +124,7 @@ func unquoted(value string) string {
 
 // webhook lets the forge tell of pushes. Nobody can see which secret one has that is
 // there: by the Trigger's note it has ours, or it is made anew.
-func (e *ensuring) webhook(ctx context.Context, on *forge.Repository, trigger *unstructured.Unstructured) error {
-	if e.DryRun {
-		return nil // whether there is one is seen only by changing it
-	}
+func (e *ensuring) webhook(ctx context.Context, on *forge.Repository, trigger, note string) error {
 	url, err := e.hookURL(ctx, e.runs)
 	if err != nil {
 		return err
@@ -151,21 +133,23 @@ func (e *ensuring) webhook(ctx context.Context, on *forge.Repository, trigger *u
 	if err != nil {
 		return err
 	}
-	note := url + " " + version
-	known := trigger.GetAnnotations()[hookNote] == note
-	changed, err := on.EnsureWebhook(ctx, forge.Webhook{URL: url, Secret: secret, Replace: !known})
+	now := url + " " + version
+	changed, err := on.EnsureWebhook(ctx, forge.Webhook{URL: url, Secret: secret, Replace: note != now})
 	if err != nil {
 		return err
 	}
 	if changed {
 		e.note("Webhook", on.Name())
 	}
-	if known {
+	if note == now {
 		return nil
 	}
-	annotate(trigger, hookNote, note)
-	_, err = e.Client.Ensure(ctx, trigger, false)
-	return err
+	if before, _, _ := strings.Cut(note, " "); before != "" && before != url {
+		if err := on.RemoveWebhook(ctx, before); err != nil {
+			return err
+		}
+	}
+	return e.Client.Annotate(ctx, kindTrigger, e.runs, trigger, hookNote, now)
 }
 
 // hookSecret is what webhooks of the namespace are signed with, and a text that is

@@ -11,6 +11,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"fmt"
@@ -21,6 +22,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/document"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
@@ -31,7 +33,8 @@ import (
 const (
 	EnvironmentLabel      = "lockstep.dev/environment"
 	applicationLabel      = "lockstep.dev/application"
-	environmentsNote      = "lockstep.dev/environments" // the repository of environments.yaml
+	environmentsNote      = "lockstep.dev/environments"      // the repository of environments.yaml
+	fileNote              = "lockstep.dev/environments-file" // its path there
 	repositoryNote        = "lockstep.dev/repository"
 	runNamespaceSuffix    = "-lockstep"
 	environmentAccount    = "lockstep-environment"
@@ -63,7 +66,7 @@ type Site struct {
 	// Environments is the Git repository of environments.yaml; "" where it is a file of
 	// this machine: then nothing follows an environment by itself.
 	Environments string
-	File         string // environments.yaml's path in it
+	File         string // environments.yaml's path in it; "": that
 	// Applications is the namespace that the pipelines of applications run in.
 	Applications string
 	Insecure     []string // registries over plain HTTP
@@ -95,7 +98,8 @@ func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error
 		return nil, err
 	}
 	e := &ensuring{Site: s, runs: p.runs()}
-	if err := e.own(ctx, p); err != nil {
+	of, err := e.own(ctx, p)
+	if err != nil {
 		return e.changed, err
 	}
 	if err := e.copies(ctx); err != nil {
@@ -104,7 +108,7 @@ func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error
 	if err := e.secrets(ctx); err != nil {
 		return e.changed, err
 	}
-	err = e.hear(ctx, s.heardOf(p))
+	err = e.hear(ctx, s.heardOf(p, of))
 	if f := fault.Of(err); err != nil && f.Kind == fault.KindUsage { // it is looked at on schedule all the same
 		slog.InfoContext(ctx, "no forge, so no webhook", "environment", p.Name, "reason", err)
 		err = nil
@@ -113,10 +117,11 @@ func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error
 }
 
 // heardOf is what starts the pipeline of an environment.
-func (s *Site) heardOf(p Place) heard {
+func (s *Site) heardOf(p Place, environments string) heard {
 	return heard{of: "environment", name: p.Name, remote: p.Remote, values: map[string]string{
 		"ENVIRONMENT": p.Name, "NAMESPACE": p.Namespace, "BRANCH": p.branch(), "CLONE_URL": p.Repository,
-		"ENVIRONMENTS": quoted(s.Environments), "INSECURE_REGISTRIES": quoted(strings.Join(s.Insecure, "\n")),
+		"PATH": quoted(cmp.Or(p.Path, ".")), "ENVIRONMENTS": quoted(environments), "ENVIRONMENTS_FILE": quoted(s.file()),
+		"INSECURE_REGISTRIES": quoted(strings.Join(s.Insecure, "\n")),
 	}}
 }
 
@@ -159,31 +164,32 @@ func (e *ensuring) note(kind, name string) { e.changed = append(e.changed, kind+
 //go:embed environment.yaml
 var ownObjects []byte
 
-// own are the objects that no other environment has.
-func (e *ensuring) own(ctx context.Context, p Place) error {
-	of := e.Environments
-	if of == "" { // a file of this machine: whose the namespace is, stays
-		there, err := e.Client.Get(ctx, kindNamespace, "", p.Namespace)
-		if err != nil {
-			return err
-		}
-		if there != nil {
-			of = there.GetAnnotations()[environmentsNote]
-		}
+// own makes the objects that no other environment has. of is the repository of
+// environments.yaml as they name it.
+func (e *ensuring) own(ctx context.Context, p Place) (of string, err error) {
+	of = e.Environments
+	there, err := e.Client.Get(ctx, kindNamespace, "", p.Namespace)
+	if err != nil {
+		return "", err
+	}
+	// Of a file of this machine nobody knows whose it is; and one URL is as good as
+	// another, so that none changes what the other wrote.
+	if there != nil && (of == "" || e.ours(there.GetAnnotations()[environmentsNote])) {
+		of = there.GetAnnotations()[environmentsNote]
 	}
 	objects, err := filled(ownObjects, map[string]string{
 		"ENVIRONMENT": p.Name, "NAMESPACE": p.Namespace, "LOCKSTEP_NAMESPACE": e.Namespace,
 		"URL": p.Repository, "ENVIRONMENTS": of,
 	})
 	if err != nil {
-		return err
+		return "", err
 	}
 	for _, o := range objects {
 		if err := e.ensure(ctx, o); err != nil {
-			return err
+			return "", err
 		}
 	}
-	return nil
+	return of, nil
 }
 
 // filled reads a manifest and puts values in the place of ${NAME}, after it was read:
@@ -228,6 +234,14 @@ func texts(value any, change func(string) string) any {
 	return value
 }
 
+func (s *Site) file() string { return cmp.Or(s.File, "environments.yaml") }
+
+// ours reports whether a note names our environments.yaml, in whichever way its URL is
+// written: a webhook's is not always the one that somebody configured.
+func (s *Site) ours(note string) bool {
+	return s.Environments != "" && note != "" && document.SameRepository(note) == document.SameRepository(s.Environments)
+}
+
 // Known are the environments that have namespaces by this environments.yaml, with the
 // repository of each.
 func (s *Site) Known(ctx context.Context) (map[string]string, error) {
@@ -237,7 +251,7 @@ func (s *Site) Known(ctx context.Context) (map[string]string, error) {
 	}
 	known := map[string]string{}
 	for _, n := range namespaces {
-		if s.Environments != "" && n.GetAnnotations()[environmentsNote] == s.Environments {
+		if s.ours(n.GetAnnotations()[environmentsNote]) {
 			known[n.GetLabels()[EnvironmentLabel]] = n.GetAnnotations()[repositoryNote]
 		}
 	}
@@ -252,7 +266,7 @@ func (s *Site) Remove(ctx context.Context, name string, remote *git.Remote) (cha
 		return nil, err
 	}
 	for _, n := range namespaces {
-		if n.GetAnnotations()[environmentsNote] != s.Environments || n.GetDeletionTimestamp() != nil {
+		if !s.ours(n.GetAnnotations()[environmentsNote]) || n.GetDeletionTimestamp() != nil {
 			continue
 		}
 		changed = append(changed, "Namespace "+n.GetName())

@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -64,7 +65,7 @@ func (s *Site) Start(ctx context.Context, p Place) (name string, err error) {
 	}
 	values := map[string]string{
 		"environment": p.Name, "branch": p.branch(), "release": p.Name, "namespace": p.Namespace,
-		"environments": s.Environments, "insecure-registries": strings.Join(s.Insecure, "\n"),
+		"path": cmp.Or(p.Path, "."), "environments": s.Environments, "environments-file": s.file(), "insecure-registries": strings.Join(s.Insecure, "\n"),
 	}
 	if err := s.settings(ctx, p, values); err != nil {
 		return "", err

@@ -3,10 +3,13 @@ package reconcile
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/application"
+	"github.com/lockstep-cd/lockstep/internal/document"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/provision"
 )
@@ -38,26 +41,36 @@ func (r *Reconciler) Applications(ctx context.Context, all *application.Applicat
 }
 
 // grouped puts those of one repository together: they share its webhook, and so go one
-// after the other. heard are the repositories.
+// after the other. heard are the repositories, by document.SameRepository.
 func grouped(all []application.Application) (groups [][]application.Application, heard map[string]bool) {
 	index, heard := map[string]int{}, map[string]bool{}
 	for _, a := range all {
-		if !heard[a.Repository] {
-			heard[a.Repository], index[a.Repository] = true, len(groups)
+		at := document.SameRepository(a.Repository)
+		if !heard[at] {
+			heard[at], index[at] = true, len(groups)
 			groups = append(groups, nil)
 		}
-		groups[index[a.Repository]] = append(groups[index[a.Repository]], a)
+		groups[index[at]] = append(groups[index[at]], a)
 	}
 	return groups, heard
 }
+
+// applicationTime bounds the look at one application: a host that does not answer keeps
+// the others waiting no longer.
+const applicationTime = time.Minute
 
 // application makes one what it should be. Where it was in another repository before,
 // nothing of it stays there.
 func (r *Reconciler) application(ctx context.Context, a application.Application, before string, heard map[string]bool) Result {
 	result := Result{Application: a.Name, DryRun: r.Site.DryRun, Outcome: Unchanged}
+	ctx, cancel := context.WithTimeout(ctx, applicationTime)
+	defer cancel()
 	source, err := r.source(ctx, a)
-	if err == nil && before != "" && before != a.Repository {
-		result.Changed, err = r.Site.RemoveApplication(ctx, a.Name, r.forgotten(before, heard))
+	if err == nil && before != "" && document.SameRepository(before) != document.SameRepository(a.Repository) {
+		var errBefore error
+		if result.Changed, errBefore = r.Site.RemoveApplication(ctx, a.Name, r.forgotten(before, heard)); errBefore != nil {
+			slog.WarnContext(ctx, "its webhook stays where it was before", "application", a.Name, "repository", before, "reason", errBefore)
+		}
 	}
 	if err == nil {
 		var changed []string
@@ -91,7 +104,7 @@ func (r *Reconciler) source(ctx context.Context, a application.Application) (pro
 // forgotten is a repository that shall not be heard any more, nil where others still are
 // in it.
 func (r *Reconciler) forgotten(repository string, heard map[string]bool) *git.Remote {
-	if heard[repository] {
+	if heard[document.SameRepository(repository)] {
 		return nil
 	}
 	return r.remote(repository)

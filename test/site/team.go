@@ -151,7 +151,7 @@ func (t *team) applicationValues(application, testImage string) map[string]strin
 func (t *team) environmentValues(e Environment) map[string]string {
 	return map[string]string{
 		"ENVIRONMENT": e.Name, "NAMESPACE": e.Namespace,
-		"REPOSITORY": t.Owner + "/" + e.Repository(), "BRANCH": "main", "INSECURE_REGISTRIES": t.Registry,
+		"REPOSITORY": t.Owner + "/" + e.Repository(), "BRANCH": "main", "PATH": ".", "ENVIRONMENTS_FILE": "environments.yaml", "INSECURE_REGISTRIES": t.Registry,
 		"ENVIRONMENTS": t.EnvironmentsURL(), "URL": t.RepositoryURL(e.Repository()), "LOCKSTEP_NAMESPACE": t.Lockstep,
 	}
 }
