@@ -77,6 +77,7 @@ func ruleFlags() []cli.Flag {
 		&cli.StringSliceFlag{Name: "after", Usage: "`NAME` of an environment that must have verified a version before; may be given several times"},
 		&cli.StringFlag{Name: "soak", Usage: "`TIME` that those must have had it, such as 2h"},
 		&cli.BoolFlag{Name: "frozen", Usage: "let nothing in but rollbacks"},
+		&cli.StringFlag{Name: "rollback", Usage: "`WHO` brings back what was verified when a deployment fails: Auto, or Manual for somebody"},
 		&cli.StringFlag{Name: "namespace", Aliases: []string{"s"}, Usage: "`NAME` of the namespace of its release"},
 		&cli.StringFlag{Name: "branch", Usage: "`BRANCH` that is deployed; without it, the repository's default branch"},
 	}
@@ -87,7 +88,7 @@ func forgeFlags() []cli.Flag {
 }
 
 // environmentKeys are the keys of an entry that flags of the same name set.
-var environmentKeys = []string{"repository", "branch", "path", "namespace", "promotion", "delivery", "after", "soak", "frozen"}
+var environmentKeys = []string{"repository", "branch", "path", "namespace", "promotion", "delivery", "after", "soak", "frozen", "rollback"}
 
 // pairsOf are the keys that flags set. An empty text takes a key out.
 func pairsOf(c *cli.Context, keys []string) []edit.Pair {

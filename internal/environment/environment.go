@@ -67,6 +67,9 @@ type Environment struct {
 	Soak      Duration `json:"soak,omitzero"`
 	Windows   []Window `json:"windows,omitempty"` // none: always
 	Frozen    bool     `json:"frozen"`
+	// Rollback is Auto where a deployment that fails brings back what was verified
+	// last; Manual where somebody decides that.
+	Rollback Strategy `json:"rollback,omitempty"`
 	// RecordKey are the keys that its deployment records are signed with. With
 	// any, gates believe no others; with none, every record.
 	RecordKey []signature.PublicKey `json:"recordKey,omitempty"`

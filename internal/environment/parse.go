@@ -74,7 +74,7 @@ func (r *reader) readFile(root yaml.Node, file *Environments) {
 }
 
 func (r *reader) readEnvironment(n yaml.Node) *place {
-	p := &place{at: n, Environment: Environment{Path: ".", Promotion: Manual, Delivery: ByCommit}}
+	p := &place{at: n, Environment: Environment{Path: ".", Promotion: Manual, Delivery: ByCommit, Rollback: Manual}}
 	p.name, p.repository = n.Get("name"), n.Get("repository")
 	e, namespace := &p.Environment, document.Required
 	if n.Get("file").Exists() {
@@ -101,10 +101,18 @@ func (r *reader) readEnvironment(n yaml.Node) *place {
 			return nil
 		})),
 		document.Optional("frozen", document.Bool(&e.Frozen)),
+		document.Optional("rollback", document.Text(&e.Rollback, document.OneOf(Auto, Manual))),
 		document.Optional("recordKey", r.keys("recordKey", &e.RecordKey)),
 	)
 	if e.ValuePath != "" && !n.Get("file").Exists() {
 		r.Fail(n.Get("valuePath"), "valuePath: it is a place in a file, and there is no file")
+	}
+	switch at := n.Get("rollback"); {
+	case e.Rollback != Auto:
+	case e.File != "":
+		r.Fail(at, "rollback: another tool deploys this environment, so nobody here knows that a deployment failed")
+	case e.Delivery == ByPullRequest:
+		r.Fail(at, "rollback: it takes pull requests, which somebody has to look at")
 	}
 	if after := n.Get("after"); e.Soak > 0 && (!after.Exists() || after.Target().Kind() == yaml.Sequence && len(e.After) == 0) {
 		r.Fail(n.Get("soak"), "soak: it counts from the verification in the environments of after, and there are none")

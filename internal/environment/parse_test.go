@@ -49,7 +49,7 @@ func asJSON(t *testing.T, value any) string {
 func TestEveryDefaultIsFilledIn(t *testing.T) {
 	got := asJSON(t, parse(t, one("  after: []\n  windows: [{days: Fri}, {hours: '22:00-04:00', zone: Asia/Tokyo}]\n")).Environments)
 	want := `[{"name":"staging","repository":"https://h/staging","path":".","namespace":"acme","promotion":"Manual","delivery":"commit",` +
-		`"windows":[{"days":"Fri","hours":"00:00-24:00","zone":"UTC"},{"days":"Mon-Sun","hours":"22:00-04:00","zone":"Asia/Tokyo"}],"frozen":false}]`
+		`"windows":[{"days":"Fri","hours":"00:00-24:00","zone":"UTC"},{"days":"Mon-Sun","hours":"22:00-04:00","zone":"Asia/Tokyo"}],"frozen":false,"rollback":"Manual"}]`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
@@ -107,6 +107,9 @@ func TestRow32_EveryFaultHasItsPlace(t *testing.T) {
 		"long namespace":       {strings.Replace(one(""), "acme", strings.Repeat("a", environment.MaxNamespace+1), 1), "has 55 characters, more than the 54"},
 		"strategy":             {one("  promotion: auto\n"), `7:14: promotion: "auto" is not known here; did you mean Auto?`},
 		"delivery":             {one("  delivery: merge\n"), "delivery: \"merge\" is not known here; there are commit, pull-request"},
+		"rollback":             {one("  rollback: Never\n"), `7:13: rollback: "Never" is not known here; there are Auto, Manual`},
+		"rollback by others":   {one("  rollback: Auto\n  file: a.yaml\n"), "7:13: rollback: another tool deploys this environment"},
+		"rollback by request":  {one("  rollback: Auto\n  delivery: pull-request\n"), "7:13: rollback: it takes pull requests"},
 		"name twice":           {strings.Replace(second(""), "name: b", "name: staging", 1), `7:10: name: "staging" is the name of another environment, on line 4`},
 		"after itself":         {one("  after: [staging]\n"), `7:11: after: "staging" waits for itself`},
 		"after nobody":         {second(", after: [stagin]"), `after: there is no environment "stagin"; did you mean staging?`},

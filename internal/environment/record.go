@@ -34,6 +34,9 @@ type Record struct {
 	Finished     time.Time     `json:"finished,omitzero"`
 	Applications []Application `json:"applications"`
 	Reason       string        `json:"reason,omitempty"` // a CamelCase class
+	// Unhealthy says of a Failed one that verification found so: nothing that may
+	// have another cause, such as a run that was stopped.
+	Unhealthy bool `json:"unhealthy,omitempty"`
 }
 
 // Application is one service of an environment. Name is its alias there, where

@@ -75,7 +75,7 @@ func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 	if *item.Properties["name"].MaxLength != environment.MaxName || *item.Properties["namespace"].MaxLength != environment.MaxNamespace {
 		t.Error("the lengths of names differ")
 	}
-	for key, want := range map[string]string{"promotion": "Manual", "delivery": "commit", "path": "."} {
+	for key, want := range map[string]string{"promotion": "Manual", "delivery": "commit", "path": ".", "rollback": "Manual"} {
 		if got := item.Properties[key].Default; got == nil || *got != want {
 			t.Errorf("default of %s is %v, want %s", key, got, want)
 		}
@@ -86,9 +86,9 @@ func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 // reader finds (circles, names that are unknown) the schema lets pass.
 func TestSchemaAndReaderAgree(t *testing.T) {
 	s := schema(t)
-	well := []string{example(t), head + "  []\n", one(""), one("  branch: main\n  path: a/b\n  frozen: true\n  delivery: pull-request\n  promotion: Never\n")}
+	well := []string{example(t), head + "  []\n", one(""), one("  branch: main\n  path: a/b\n  frozen: true\n  delivery: pull-request\n  promotion: Never\n"), one("  rollback: Auto\n")}
 	wrong := []string{
-		"kind: Environments\n", one("  colour: red\n"), one("  promotion: auto\n"), one("  delivery: merge\n"), one("  frozen: 'true'\n"), one("  soak: 2\n"),
+		"kind: Environments\n", one("  colour: red\n"), one("  promotion: auto\n"), one("  delivery: merge\n"), one("  frozen: 'true'\n"), one("  soak: 2\n"), one("  rollback: Never\n"),
 		one("  after: staging\n"), one("  windows: {days: Mon}\n"), strings.Replace(one(""), "  namespace: acme\n", "", 1), strings.Replace(one(""), "staging", "a_b", 1),
 		strings.Replace(one(""), "name: staging", "name: "+strings.Repeat("a", environment.MaxName+1), 1),
 	}

@@ -46,17 +46,22 @@ func (e Everywhere) Follow(ctx context.Context, from environment.Environment, ap
 	return e.follow(ctx, s, applications, chosen), nil
 }
 
-// Onward is what an environment that has verified something starts: what waits
-// for it is asked again, and what is Auto and after it follows. Without a
-// verified deployment on record nothing does.
+// Onward is what a deployment of an environment starts when it has ended: where it
+// failed, RollBackFailed; and of what was verified last, what waits for it is asked
+// again, and what is Auto and after it follows. Without a verified deployment on
+// record nothing does.
 func (e Everywhere) Onward(ctx context.Context, from environment.Environment) ([]Result, error) {
 	e.prepare(ctx)
 	s, ok, err := e.verified(from)
 	if err != nil || !ok {
 		return nil, err
 	}
+	back, err := e.RollBackFailed(ctx, from)
+	if err != nil {
+		return nil, err
+	}
 	e.heard = e.Reopen(ctx, e.Known.After(from.Name))
-	return append(e.heard, e.follow(ctx, s, nil, e.Known.Following(from.Name))...), nil
+	return slices.Concat(back, e.heard, e.follow(ctx, s, nil, e.Known.Following(from.Name))), nil
 }
 
 // verified is what an environment verified last. ok is false where no record

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path"
 	"slices"
@@ -54,12 +55,54 @@ func isCommit(text string) bool {
 	return len(text) >= 7 && len(text) <= len(git.Zero) && strings.Trim(text, "0123456789abcdefABCDEF") == ""
 }
 
+// RollBackFailed makes one commit that brings back, in an environment that asks for it
+// (its Rollback is Auto), all files as they were verified last, where the branch's tip
+// was never verified and its deployment is on record as unhealthy. The versions that go
+// are rejected, so that no automatic promotion brings them again; others may come. Where
+// the branch has moved on, that commit's deployment decides. Where there is nothing to be
+// done, or nothing to go back to that somebody has not decided otherwise, there are no
+// results.
+func (e Everywhere) RollBackFailed(ctx context.Context, env environment.Environment) ([]Result, error) {
+	if env.Rollback != environment.Auto {
+		return nil, nil
+	}
+	e.prepare(ctx)
+	up := e.read[env.Name]()
+	if up.err != nil {
+		return nil, fmt.Errorf("read the deployment records of %s: %w", env.Name, up.err)
+	}
+	last, ok := environment.Last(up.records, env.Name)
+	if !ok || !last.Unhealthy || slices.ContainsFunc(up.records, func(r environment.Record) bool {
+		return r.Commit == last.Commit && r.State == environment.Verified // what it needs is gone, not what it is
+	}) {
+		return nil, nil
+	}
+	e.Hold = NewHold(strings.TrimSpace("its deployment failed: "+last.Reason+" in run "+last.Run), e.Author)
+	return e.each(ctx, []environment.Environment{env}, func(ctx context.Context, env environment.Environment, t Target) []Result {
+		b := back{Everywhere: &e, env: env, to: LastVerified, reject: true}
+		var err error
+		if b.draft, err = t.fetch(ctx); err != nil {
+			return []Result{e.result(env.Name).failed(err)}
+		}
+		if string(b.draft.tip.Hash) != last.Commit {
+			return nil
+		}
+		results := b.everything(ctx)
+		if err := results[0].Err; err != nil && fault.Of(err).Reason == nothingToRollBackTo {
+			slog.WarnContext(ctx, "it stays as it is", "environment", env.Name, "reason", err)
+			return nil
+		}
+		return results
+	}), nil
+}
+
 // back is one rollback.
 type back struct {
 	*Everywhere
-	env   environment.Environment
-	draft draft
-	to    string
+	env    environment.Environment
+	draft  draft
+	to     string
+	reject bool // what goes, in the place of holding what comes; and only from this tip
 }
 
 // application sets the earlier version, as whoever asks for it by name would.
@@ -174,8 +217,10 @@ func (b *back) records() ([]environment.Record, error) {
 	return environment.StillVerified(up.records, b.env.Name), nil
 }
 
+const nothingToRollBackTo = "NothingToRollBackTo"
+
 func (b *back) nothing(why string) error {
-	return fault.Refused("NothingToRollBackTo", fmt.Errorf("roll %s back: %s", b.env.Name, why),
+	return fault.Refused(nothingToRollBackTo, fmt.Errorf("roll %s back: %s", b.env.Name, why),
 		"Say which: --to VERSION or --to COMMIT. git log --notes=lockstep in the environment's repository shows what there was.")
 }
 
@@ -220,7 +265,7 @@ func (b *back) everything(ctx context.Context) []Result {
 	if err != nil {
 		return []Result{whole.failed(err)}
 	}
-	work := &restoration{target: b.draft.target, tip: b.draft.tip.Hash, commit: commit, hold: b.Hold}
+	work := &restoration{target: b.draft.target, tip: b.draft.tip.Hash, commit: commit, hold: b.Hold, reject: b.reject}
 	m := Message{
 		Text:     fmt.Sprintf("chore: roll %s back to %s", b.env.Name, commit.Short()),
 		Trailers: append(b.trailers(b.draft.target), operationTrailer+operationRollback, "Lockstep-Restores: "+string(commit)),
@@ -273,7 +318,7 @@ func (b *back) earlier(ctx context.Context) (git.Hash, error) {
 	if err != nil {
 		return "", err
 	}
-	if done, err := b.rolledBack(func(e Entered) bool { return !isMark(e.Operation) }); err != nil || done {
+	if done, err := b.rolledBack(func(e Entered) bool { return e.Commit != "" && !isMark(e.Operation) }); err != nil || done {
 		return b.draft.tip.Hash, err
 	}
 	for _, record := range records {
@@ -284,6 +329,9 @@ func (b *back) earlier(ctx context.Context) (git.Hash, error) {
 		files, err := difference(b.draft.repository, b.draft.target, b.draft.tip.Hash, commit)
 		if err != nil || len(files) > 0 {
 			return commit, err
+		}
+		if b.reject {
+			break // this was verified as it is
 		}
 	}
 	return "", b.nothing("no other state of its branch is on record as verified")
@@ -302,11 +350,15 @@ type restoration struct {
 	target      Target
 	tip, commit git.Hash
 	hold        Hold // the zero value: nothing is held
+	reject      bool // hold the versions that go, and leave another tip as it is
 }
 
 func (w *restoration) start() git.Hash { return w.tip }
 
 func (w *restoration) replay(ctx context.Context, r *git.Repository, tip git.Hash) ([]Applied, []git.File, error) {
+	if w.reject && tip != w.tip {
+		return nil, nil, nil
+	}
 	files, err := difference(r, w.target, tip, w.commit)
 	if err != nil {
 		return nil, nil, err
@@ -315,18 +367,49 @@ func (w *restoration) replay(ctx context.Context, r *git.Repository, tip git.Has
 	if err != nil {
 		return nil, nil, err
 	}
+	if w.reject {
+		if err := w.checkFree(r, tip, changed); err != nil {
+			return nil, nil, err
+		}
+	}
 	applied := make([]Applied, len(changed))
 	var marks []Intent
 	for i, change := range changed {
 		applied[i] = Applied{Intent: change, Outcome: Promoted}
-		if w.hold != (Hold{}) {
-			mark := Intent{File: change.File, Kind: change.Kind, Mark: MarkHold, Hold: w.hold}
-			mark.Hold.Application = change.Alias
+		if mark, ok := w.mark(change); ok {
 			marks = append(marks, mark)
 		}
 	}
 	held, err := applyAll(ctx, CommitTree(r, tip), nil, marks)
 	return applied, append(files, filesOf(held)...), err
+}
+
+// checkFree is a Refused fault nothingToRollBackTo where a person has decided about what
+// would change: by a hold, or by rejecting what would come back.
+func (w *restoration) checkFree(r *git.Repository, tip git.Hash, changed []Intent) error {
+	h, file, err := holdsAt(CommitTree(r, tip), path.Join(w.target.Path, cmp.Or(w.target.File, chartFile)))
+	if err != nil {
+		return err
+	}
+	for _, one := range h.Holds {
+		for _, change := range changed {
+			if (one.Application == "" || one.Application == change.Alias) && (one.Version == "" || one.Version == change.To) {
+				return fault.Refused(nothingToRollBackTo, fmt.Errorf("go back by itself: %s: %s", file, one.reason(change.Alias)), "Roll it back by hand: lockstep rollback.")
+			}
+		}
+	}
+	return nil
+}
+
+// mark is the hold that comes with a change; false where there is none. An application
+// that was not there has no version to reject.
+func (w *restoration) mark(change Intent) (Intent, bool) {
+	mark := Intent{File: change.File, Kind: change.Kind, Mark: MarkHold, Hold: w.hold}
+	mark.Hold.Application = change.Alias
+	if w.reject {
+		mark.Hold.Version = change.From
+	}
+	return mark, w.hold != (Hold{}) && (!w.reject || change.From != "")
 }
 
 // changed are the versions that come back, as intents that say so.

@@ -22,7 +22,7 @@ type config struct {
 	Application     string        `param:"application" desc:"Name of the application, for trailers and, without name and alias, of its chart. Required, but with waiting and from; with from, the only one that is promoted, as the environments name it. Example: user-service"`
 	Version         string        `param:"version" desc:"Version to promote: a semantic version. Required, but with waiting and from. Example: 2.3.119"`
 	Waiting         bool          `param:"waiting" desc:"Whether to ask the gates of what waits again, and to promote what may go now, in the place of a version."`
-	From            string        `param:"from" desc:"Environment whose verified versions are promoted, in the place of one version. Example: staging"`
+	From            string        `param:"from" desc:"Environment whose verified versions are promoted, in the place of one version. Where its last deployment failed and environments.yaml says rollback: Auto, it goes back to what was verified. Example: staging"`
 	Environments    string        `param:"environments" desc:"Where environments.yaml is: a file, or the URL of a Git repository. Required, but with from: where it is empty, nothing follows. Example: https://git.example.com/acme/environments"`
 	File            string        `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
 	Revision        string        `param:"environments-revision" desc:"Branch or tag of that repository. Empty: its default branch."`
@@ -40,7 +40,7 @@ type config struct {
 
 	promotion.Means
 
-	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, opened, refused, failed."`
+	Outcomes string `result:"outcomes" desc:"JSON list of {environment, outcome, commit}, and application where there are several; of more than eight, the counts of the rest come last. Empty: there was nothing to do. Outcomes: promoted, unchanged, superseded, waiting, opened, rolled-back, refused, failed."`
 }
 
 // growth is how far the heap may grow before it is collected, in percent of what

@@ -31,7 +31,7 @@ type config struct {
 	Namespace    string        `param:"namespace" required:"true" desc:"Namespace with the Tasks, Pipelines, Triggers and secrets that each environment gets a copy of. Example: lockstep"`
 	Applications string        `param:"applications-namespace" desc:"Namespace that the pipelines of applications run in. Empty: applications.yaml, which stands beside environments.yaml, is not looked at. Example: acme-applications"`
 	WebhookURL   string        `param:"webhook-url" desc:"Where forges send pushes. {namespace} stands for the namespace of the runs, {address} for the address and port of its listener in the cluster. Empty: webhooks are not touched. Example: https://{namespace}.hooks.example.com"`
-	Waiting      bool          `param:"waiting" default:"true" desc:"Whether to ask the gates of what waits again, and to promote what may go."`
+	Waiting      bool          `param:"waiting" default:"true" desc:"Whether to ask the gates of what waits again, to promote what may go, and to roll back what failed where rollback is Auto."`
 	DryRun       bool          `param:"dry-run" desc:"Whether to say what would be done, and do nothing: true or false."`
 	Timeout      time.Duration `param:"timeout" default:"10m" desc:"How long all of it may take. Example: 10m"`
 
@@ -69,8 +69,9 @@ func run(ctx context.Context, c *config) error {
 		results = append(results, r.Gone(ctx, in, c.Revision)...)
 	}
 	c.tell(results)
+	errReopen := c.reopen(ctx, known, chosen)
 	applications, err := c.applications(ctx, r)
-	err = errors.Join(reconcile.Err(append(results, applications...)), err, c.reopen(ctx, known, chosen))
+	err = errors.Join(reconcile.Err(append(results, applications...)), errReopen, err)
 	if errors.Is(err, context.DeadlineExceeded) {
 		return fault.Retryable("Timeout", err, "What was done stays. Try again, or raise timeout.")
 	}
@@ -83,13 +84,20 @@ func (c *config) open(url string) (*git.Remote, error) {
 
 func (c *config) reconciler(ctx context.Context, known *environment.Environments) (*reconcile.Reconciler, error) {
 	client, err := cluster.Connect(ctx, c.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	in, err := c.open(c.Environments)
+	if err != nil {
+		return nil, err
+	}
 	return &reconcile.Reconciler{
 		Site: provision.Site{
-			Client: client, Namespace: c.Namespace, Environments: c.Environments, File: c.File, Applications: c.Applications, Insecure: c.Insecure,
+			Client: client, Namespace: c.Namespace, Environments: in.URL(), File: c.File, Applications: c.Applications, Insecure: c.Insecure,
 			WebhookURL: c.WebhookURL, Forge: forge.Kind(c.Forge), DryRun: c.DryRun,
 		},
 		Known: known, Open: c.open, Connect: cluster.Connect,
-	}, err
+	}, nil
 }
 
 // applications come last, and what goes wrong with them keeps nothing else back.
@@ -98,7 +106,7 @@ func (c *config) applications(ctx context.Context, r *reconcile.Reconciler) ([]r
 		return nil, nil
 	}
 	all, err := catalog.Catalog{Where: c.Environments, Path: c.File, Revision: c.Revision, Open: c.open}.Applications(ctx)
-	if err != nil {
+	if err != nil || all == nil {
 		return nil, err
 	}
 	return r.Applications(ctx, all), nil
@@ -131,7 +139,8 @@ func names(all []string) string {
 	return text[:strings.LastIndex(text, "\n")+1] + "…"
 }
 
-// reopen promotes what waited.
+// reopen promotes what waited, and brings back what failed where the end of the run did
+// not.
 func (c *config) reopen(ctx context.Context, known *environment.Environments, chosen []environment.Environment) error {
 	if !c.Waiting {
 		return nil
@@ -141,5 +150,10 @@ func (c *config) reopen(ctx context.Context, known *environment.Environments, ch
 		return err
 	}
 	everywhere := promotion.Everywhere{Promotion: p, Known: known, Open: c.open, DryRun: c.DryRun, PullRequests: c.PullRequests(false, 0)}
-	return promotion.Err(everywhere.Reopen(ctx, chosen))
+	results := everywhere.Reopen(ctx, chosen)
+	for _, env := range chosen {
+		back, errBack := everywhere.RollBackFailed(ctx, env)
+		results, err = append(results, back...), errors.Join(err, errBack)
+	}
+	return errors.Join(promotion.Err(results), err)
 }

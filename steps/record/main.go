@@ -20,7 +20,7 @@ type config struct {
 	Namespace   string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
 	Run         string        `param:"run" required:"true" desc:"Who deployed: the holder of the lease, the same as for helm-apply. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
 	Deployment  string        `param:"deployment" desc:"Outcome of helm-apply: deployed, unchanged, superseded or failed. Empty: what it noted on the lease, else it did not come that far."`
-	Verified    string        `param:"verification" desc:"Outcome of verify: verified, superseded, failed or skipped (simulated). Empty: what it noted on the lease, else nothing was verified."`
+	Verified    string        `param:"verification" desc:"Outcome of verify: verified, superseded, failed, unhealthy or skipped (simulated). Empty: what it noted on the lease, else nothing was verified."`
 	Status      string        `param:"status" default:"Succeeded" desc:"Status of the task that deployed, as Tekton says it: Succeeded, Completed, Failed or None."`
 	Reason      string        `param:"reason" desc:"Why it failed: a CamelCase class. Empty: what helm-apply or verify noted on the lease. Example: ImagePullBackOff"`
 	AuthorName  string        `param:"author-name" default:"Lockstep" desc:"Name of the note's author."`

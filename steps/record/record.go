@@ -118,6 +118,7 @@ func recordKey(c *config) (*signature.Key, []signature.PublicKey, error) {
 // lease, and of its API server now.
 func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (environment.Record, error) {
 	e := environment.Record{State: state(c), Environment: c.Environment, Commit: c.Commit, Run: c.Run, Reason: c.Reason, Applications: []environment.Application{}}
+	e.Unhealthy = c.Verified == unhealthy
 	if e.Environment == "" {
 		e.Environment = c.Release
 	}
@@ -148,11 +149,14 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (envi
 	return e, nil
 }
 
+// unhealthy is what verify notes where it failed for no other reason.
+const unhealthy = "unhealthy"
+
 // state is one word of the record's list. A deployment that was skipped or
 // stopped has failed as well: it is not known to run.
 func state(c *config) environment.State {
 	switch {
-	case c.Status != "Succeeded" && c.Status != "Completed", c.Deployment == "failed", c.Deployment == "", c.Verified == "failed":
+	case c.Status != "Succeeded" && c.Status != "Completed", c.Deployment == "failed", c.Deployment == "", c.Verified == "failed", c.Verified == unhealthy:
 		return environment.Failed
 	case c.Deployment == "superseded":
 		return environment.Superseded

@@ -67,7 +67,10 @@ func note(ctx context.Context, c *config, client *cluster.Client, failure error)
 	}
 	notes := map[string]string{"verification": c.Outcome}
 	if failure != nil {
-		notes["reason"] = fault.Of(failure).Reason
+		f := fault.Of(failure)
+		if notes["reason"] = f.Reason; f.Kind == fault.KindUnverified {
+			notes["verification"] = "unhealthy"
+		}
 	}
 	err = client.NoteLease(context.WithoutCancel(ctx), release.LeaseName(c.Release), c.Run, notes)
 	if errors.Is(err, cluster.ErrLeaseLost) {

@@ -26,7 +26,7 @@ func Record(ts *testscript.TestScript, neg bool, args []string) {
 	now := time.Now()
 	r := environment.Record{
 		State: environment.State(args[1]), Environment: args[0], Commit: commit, Run: "acme/1", Revision: 1,
-		Started: now.Add(-time.Minute), Finished: now,
+		Started: now.Add(-time.Minute), Finished: now, Unhealthy: args[1] == string(environment.Failed),
 	}
 	for _, arg := range args[2:] {
 		name, version, _ := strings.Cut(arg, "=")
