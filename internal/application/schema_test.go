@@ -1,7 +1,6 @@
 package application_test
 
 import (
-	"bytes"
 	"os"
 	"reflect"
 	"slices"
@@ -9,62 +8,28 @@ import (
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"sigs.k8s.io/yaml"
 
 	"github.com/lockstep-cd/lockstep/internal/application"
+	"github.com/lockstep-cd/lockstep/internal/document/documenttest"
 )
 
 const schemaFile = "../../docs/applications.schema.json"
 
-func schema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	s, err := compiler.Compile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// value is a YAML text as a validator knows it.
-func value(t *testing.T, text string) any {
-	t.Helper()
-	converted, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(converted))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
-}
-
 // TestSchemaHasTheKeysOfTheTypes: each key of a type and no other; required are
 // those that JSON never leaves out.
 func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
-	s := schema(t)
+	s := documenttest.Schema(t, schemaFile)
 	item := s.Properties["applications"].Items2020.Ref
 	for _, c := range []struct {
 		schema *jsonschema.Schema
 		of     any
 	}{{s, application.Applications{}}, {item, application.Application{}}} {
-		var keys, described, required []string
+		documenttest.SameKeys(t, c.schema, c.of)
+		var required []string
 		for _, f := range reflect.VisibleFields(reflect.TypeOf(c.of)) {
-			key, options, _ := strings.Cut(f.Tag.Get("json"), ",")
-			keys = append(keys, key)
-			if options == "" {
+			if key, options, _ := strings.Cut(f.Tag.Get("json"), ","); options == "" {
 				required = append(required, key)
 			}
-		}
-		for key := range c.schema.Properties {
-			described = append(described, key)
-		}
-		slices.Sort(keys)
-		slices.Sort(described)
-		if !slices.Equal(keys, described) || c.schema.AdditionalProperties != false {
-			t.Errorf("%T: the schema has %v, the type %v; further ones allowed: %v", c.of, described, keys, c.schema.AdditionalProperties)
 		}
 		if !slices.Equal(c.schema.Required, required) {
 			t.Errorf("%T: the schema requires %v, the type %v", c.of, c.schema.Required, required)
@@ -78,7 +43,7 @@ func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 // TestSchemaAndReaderAgree on values that a schema can judge. What only the
 // reader finds (names that are used twice, places) the schema lets pass.
 func TestSchemaAndReaderAgree(t *testing.T) {
-	s := schema(t)
+	s := documenttest.Schema(t, schemaFile)
 	well := []string{full, head + "  []\n", one(""), one("  branch: a/b\n  chartPath: .\n  chartName: a.b_c-D\n"), with("testCommand", "|\n    a\n\n    b\n")}
 	wrong := []string{
 		"kind: Applications\n", one("  colour: red\n"), one("  branch: 1\n"), one("  branch: ''\n"), one("  imageEntrypoint: []\n"), one("  imageEntrypoint: a\n"), one("  imageEntrypoint: ['']\n"),
@@ -107,44 +72,11 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 			wrong = append(wrong, with(key, value))
 		}
 	}
-	for _, text := range well {
-		if err := s.Validate(value(t, text)); err != nil {
-			t.Errorf("the schema refuses %s\n%v", text, err)
-		}
-		if err := s.Validate(value(t, asJSON(t, parse(t, text)))); err != nil {
-			t.Errorf("the schema refuses the JSON of %s\n%v", text, err)
-		}
-	}
-	for _, text := range wrong {
-		if err := s.Validate(value(t, text)); err == nil {
-			t.Errorf("the schema takes %.500s", text)
-		}
-		if _, err := application.Parse("a.yaml", []byte(text)); err == nil {
-			t.Errorf("the reader takes %.500s", text)
-		}
-	}
+	documenttest.Agree(t, s, application.Parse, well, wrong)
 }
 
 func TestDocumentedFilesAreWell(t *testing.T) {
-	page, err := os.ReadFile("../../docs/applications-file.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, found := schema(t), 0
-	for _, block := range strings.Split(string(page), "```yaml\n")[1:] {
-		text, _, _ := strings.Cut(block, "```")
-		if !strings.Contains(text, "kind: Applications") {
-			continue
-		}
-		found++
-		parse(t, text)
-		if err := s.Validate(value(t, text)); err != nil {
-			t.Error(err)
-		}
-	}
-	if found == 0 {
-		t.Error("the page shows no file")
-	}
+	documenttest.Documented(t, documenttest.Schema(t, schemaFile), application.Parse, "../../docs/applications-file.md", application.Kind)
 }
 
 // TestThePageHasEveryKey in its table.

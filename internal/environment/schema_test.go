@@ -1,68 +1,28 @@
 package environment_test
 
 import (
-	"bytes"
-	"os"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
-	"sigs.k8s.io/yaml"
 
+	"github.com/lockstep-cd/lockstep/internal/document/documenttest"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 )
 
 const schemaFile = "../../docs/environments.schema.json"
 
-func schema(t *testing.T) *jsonschema.Schema {
-	t.Helper()
-	compiler := jsonschema.NewCompiler()
-	compiler.DefaultDraft(jsonschema.Draft2020)
-	s, err := compiler.Compile(schemaFile)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
-}
-
-// document is a YAML text as a validator knows it.
-func document(t *testing.T, text string) any {
-	t.Helper()
-	converted, err := yaml.YAMLToJSON([]byte(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(converted))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return value
-}
-
 // TestSchemaHasTheKeysOfTheTypes: each key of a type, no other, and where the
 // schema lists the words of a value, those that the reader takes.
 func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
-	s := schema(t)
+	s := documenttest.Schema(t, schemaFile)
 	item := s.Properties["environments"].Items2020.Ref
 	for _, c := range []struct {
 		schema *jsonschema.Schema
 		of     any
 	}{{s, environment.Environments{}}, {item, environment.Environment{}}, {item.Properties["windows"].Items2020.Ref, environment.Window{}}} {
-		var keys, described []string
-		for _, f := range reflect.VisibleFields(reflect.TypeOf(c.of)) {
-			key, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-			keys = append(keys, key)
-		}
-		for key := range c.schema.Properties {
-			described = append(described, key)
-		}
-		slices.Sort(keys)
-		slices.Sort(described)
-		if !slices.Equal(keys, described) || c.schema.AdditionalProperties != false {
-			t.Errorf("%T: the schema has %v, the type %v; further ones allowed: %v", c.of, described, keys, c.schema.AdditionalProperties)
-		}
+		documenttest.SameKeys(t, c.schema, c.of)
 	}
 	words := []any{string(environment.Auto), string(environment.Manual), string(environment.Never)}
 	if got := item.Properties["promotion"].Enum.Values; !reflect.DeepEqual(got, words) {
@@ -85,7 +45,7 @@ func TestSchemaHasTheKeysOfTheTypes(t *testing.T) {
 // TestSchemaAndReaderAgree on values that a schema can judge. What only the
 // reader finds (circles, names that are unknown) the schema lets pass.
 func TestSchemaAndReaderAgree(t *testing.T) {
-	s := schema(t)
+	s := documenttest.Schema(t, schemaFile)
 	well := []string{example(t), head + "  []\n", one(""), one("  branch: main\n  path: a/b\n  frozen: true\n  delivery: pull-request\n  promotion: Never\n"), one("  rollback: Auto\n")}
 	wrong := []string{
 		"kind: Environments\n", one("  colour: red\n"), one("  promotion: auto\n"), one("  delivery: merge\n"), one("  frozen: 'true'\n"), one("  soak: 2\n"), one("  rollback: Never\n"),
@@ -122,49 +82,12 @@ func TestSchemaAndReaderAgree(t *testing.T) {
 	for _, lines := range []string{"path: a", "file: ''", "file: [a]", "file: a, valuePath: a", "file: a, valuePath: 1", "namespace: acme, valuePath: .a"} {
 		wrong = append(wrong, head+"- {name: a, repository: https://h/e, "+lines+"}\n")
 	}
-	for _, text := range well {
-		if err := s.Validate(document(t, text)); err != nil {
-			t.Errorf("the schema refuses %s\n%v", text, err)
-		}
-		if err := s.Validate(document(t, asJSON(t, parse(t, text)))); err != nil {
-			t.Errorf("the schema refuses what check prints of %s\n%v", text, err)
-		}
-	}
-	for _, text := range wrong {
-		if err := s.Validate(document(t, text)); err == nil {
-			t.Errorf("the schema takes %s", text)
-		}
-		if _, err := environment.Parse("e.yaml", []byte(text)); err == nil {
-			t.Errorf("the reader takes %s", text)
-		}
-	}
+	documenttest.Agree(t, s, environment.Parse, well, wrong)
 }
 
 func TestDocumentedFilesAreWell(t *testing.T) {
-	for _, name := range []string{"environments-file.md", "targets.md"} {
-		page, err := os.ReadFile("../../docs/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		documentedFiles(t, string(page))
-	}
-}
-
-func documentedFiles(t *testing.T, page string) {
-	t.Helper()
-	s, found := schema(t), 0
-	for _, block := range strings.Split(page, "```yaml\n")[1:] {
-		text, _, _ := strings.Cut(block, "```")
-		if !strings.Contains(text, "kind: Environments") {
-			continue
-		}
-		found++
-		parse(t, text)
-		if err := s.Validate(document(t, text)); err != nil {
-			t.Error(err)
-		}
-	}
-	if found == 0 {
-		t.Error("the page shows no file")
+	s := documenttest.Schema(t, schemaFile)
+	for _, page := range []string{"environments-file.md", "targets.md"} {
+		documenttest.Documented(t, s, environment.Parse, "../../docs/"+page, environment.Kind)
 	}
 }

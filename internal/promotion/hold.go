@@ -2,6 +2,7 @@ package promotion
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -201,4 +202,18 @@ func held(tree Tree, a Applied) (Applied, error) {
 		a.Files[file] = text
 	}
 	return a, nil
+}
+
+// Marked makes or takes back the Promotion's Hold in an environment. It is always a
+// commit: a hold that waits for a review holds nothing.
+func (e Everywhere) Marked(ctx context.Context, env environment.Environment) []Result {
+	return e.each(ctx, []environment.Environment{env}, func(ctx context.Context, env environment.Environment, t Target) []Result {
+		r := e.result(env.Name)
+		r.Version = e.Hold.Version
+		d, err := t.fetch(ctx)
+		if err != nil {
+			return []Result{r.failed(err)}
+		}
+		return []Result{e.landOn(ctx, d, d.named(e.Promotion), r)}
+	})
 }
