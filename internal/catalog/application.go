@@ -67,15 +67,8 @@ func (c Catalog) text(ctx context.Context, d document) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	tip, err := remote.Tip(ctx, c.Revision)
-	if err != nil {
-		return nil, err
-	}
-	scratch := git.NewMemory()
-	if err := remote.Fetch(ctx, scratch, tip, 1); err != nil {
-		return nil, err
-	}
-	return c.readDocument(scratch, remote, tip, d)
+	_, _, text, err := c.fetch(ctx, remote, d)
+	return text, err
 }
 
 // ApplicationRequest is a new application.

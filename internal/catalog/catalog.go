@@ -175,15 +175,7 @@ const (
 )
 
 func (c Catalog) attempt(ctx context.Context, remote *git.Remote, d document, m promotion.Message, do func([]byte) ([]byte, error)) (Changed, error) {
-	tip, err := remote.Tip(ctx, c.Revision)
-	if err != nil {
-		return Changed{}, err
-	}
-	scratch := git.NewMemory()
-	if err := remote.Fetch(ctx, scratch, tip, 1); err != nil {
-		return Changed{}, err
-	}
-	text, err := c.readDocument(scratch, remote, tip, d)
+	scratch, tip, text, err := c.fetch(ctx, remote, d)
 	if err != nil {
 		return Changed{}, err
 	}
@@ -201,6 +193,19 @@ func (c Catalog) attempt(ctx context.Context, remote *git.Remote, d document, m 
 	}
 	err = remote.Push(ctx, scratch, git.Update{Ref: tip.Name, Old: tip.Hash, New: commit})
 	return Changed{Done: true, Commit: commit}, err
+}
+
+// fetch reads a document as the branch has it now.
+func (c Catalog) fetch(ctx context.Context, remote *git.Remote, d document) (scratch *git.Repository, tip git.Ref, text []byte, err error) {
+	if tip, err = remote.Tip(ctx, c.Revision); err != nil {
+		return nil, git.Ref{}, nil, err
+	}
+	scratch = git.NewMemory()
+	if err = remote.Fetch(ctx, scratch, tip, 1); err != nil {
+		return nil, git.Ref{}, nil, err
+	}
+	text, err = c.readDocument(scratch, remote, tip, d)
+	return scratch, tip, text, err
 }
 
 // readDocument gives what a document begins with where it is not there. Then it wants

@@ -1,11 +1,7 @@
 package provision_test
 
 import (
-	"encoding/json"
-	"errors"
 	"maps"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -13,7 +9,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/lockstep-cd/lockstep/internal/application"
-	"github.com/lockstep-cd/lockstep/internal/cluster/clustertest"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/forge/giteatest"
@@ -71,15 +66,9 @@ func TestApplication(t *testing.T) {
 	gitea := giteatest.Start(t)
 	access := git.Access{CredentialsPath: gitea.Credentials()}
 	url := gitea.Repository("qa", gittest.Files{"main.go": "package main\n"})
-	heard := make(chan webhook.Request, 10)
-	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if request, err := webhook.ReadRequest(w, r); err == nil {
-			heard <- request
-		}
-	}))
-	t.Cleanup(listening.Close)
-	s.WebhookURL = listening.URL + "/{namespace}"
-	hookURL := listening.URL + "/" + s.Applications
+	at, heard := listen(t)
+	s.WebhookURL = at + "/{namespace}"
+	hookURL := at + "/" + s.Applications
 	hook := "Webhook " + giteatest.User + "/qa"
 	web := s.source(t, "web", url, access)
 
@@ -182,49 +171,7 @@ func (s *site) removeApplication(t *testing.T, name string, remote *git.Remote) 
 // that are in the cluster, of which there is one.
 func (s *site) startedBy(t *testing.T, heard <-chan webhook.Request, commit, secret string) map[string]string {
 	t.Helper()
-	var text strings.Builder
-	for _, o := range s.Snapshot(t, s.Applications) {
-		if strings.HasPrefix(o.GetAPIVersion(), "triggers.") {
-			o.SetManagedFields(nil)
-			document, err := o.MarshalJSON()
-			if err != nil {
-				t.Fatal(err)
-			}
-			text.WriteString("---\n" + string(document) + "\n")
-		}
-	}
-	listener, err := webhook.New([]webhook.Source{{Name: "cluster", Namespace: s.Applications, YAML: []byte(text.String())}},
-		webhook.Secrets{s.Applications: {"lockstep-webhook": {"secret": []byte(secret)}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var request webhook.Request
-	clustertest.Eventually(t, "the webhook", func() error {
-		select {
-		case request = <-heard:
-			if !strings.Contains(string(request.Body), `"after":"`+commit) && !strings.Contains(string(request.Body), `"after": "`+commit) {
-				return errors.New("another push was heard")
-			}
-			return nil
-		default:
-			return errors.New("nothing was heard")
-		}
-	})
-	result, err := listener.Receive(t.Context(), s.Applications, request)
-	if err != nil || len(result.Resources) != 1 {
-		t.Fatalf("the push starts %+v, %v", result, err)
-	}
-	var run unstructured.Unstructured
-	if err := json.Unmarshal(result.Resources[0].Object, &run.Object); err != nil {
-		t.Fatal(err)
-	}
-	list, _, _ := unstructured.NestedSlice(run.Object, "spec", "params")
-	params := map[string]string{}
-	for _, param := range list {
-		param := param.(map[string]any)
-		params[param["name"].(string)] = param["value"].(string)
-	}
-	return params
+	return parameters(received(t, s.Snapshot(t, s.Applications), s.Applications, secret, await(t, heard, commit)))
 }
 
 // TestApplicationOfOthers: what somebody made by hand, or another environments.yaml, is

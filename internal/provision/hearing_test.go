@@ -40,6 +40,78 @@ func hooks(gitea *giteatest.Server) map[string]int64 {
 	return found
 }
 
+// listen hears what a forge sends.
+func listen(t *testing.T) (url string, heard chan webhook.Request) {
+	t.Helper()
+	heard = make(chan webhook.Request, 10)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if request, err := webhook.ReadRequest(w, r); err == nil {
+			heard <- request
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL, heard
+}
+
+// await is the request that tells of a commit.
+func await(t *testing.T, heard <-chan webhook.Request, commit string) (got webhook.Request) {
+	t.Helper()
+	clustertest.Eventually(t, "the webhook", func() error {
+		select {
+		case got = <-heard:
+			if !strings.Contains(string(got.Body), commit) {
+				return errors.New("another push was heard")
+			}
+			return nil
+		default:
+			return errors.New("nothing was heard")
+		}
+	})
+	return got
+}
+
+// received is the run that a request starts by objects of the cluster, of which there is
+// one.
+func received(t *testing.T, objects map[string]unstructured.Unstructured, namespace, secret string, request webhook.Request) unstructured.Unstructured {
+	t.Helper()
+	var text strings.Builder
+	for name, o := range objects {
+		if strings.HasPrefix(o.GetAPIVersion(), "triggers.") {
+			o.SetManagedFields(nil)
+			document, err := o.MarshalJSON()
+			if err != nil {
+				t.Fatalf("%s: %v", name, err)
+			}
+			text.WriteString("---\n" + string(document) + "\n")
+		}
+	}
+	listener, err := webhook.New([]webhook.Source{{Name: "cluster", Namespace: namespace, YAML: []byte(text.String())}},
+		webhook.Secrets{namespace: {"lockstep-webhook": {"secret": []byte(secret)}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := listener.Receive(t.Context(), namespace, request)
+	if err != nil || len(result.Resources) != 1 {
+		t.Fatalf("the push starts %+v, %v", result, err)
+	}
+	var o unstructured.Unstructured
+	if err := o.UnmarshalJSON(result.Resources[0].Object); err != nil {
+		t.Fatal(err)
+	}
+	return o
+}
+
+// parameters of a run.
+func parameters(run unstructured.Unstructured) map[string]string {
+	list, _, _ := unstructured.NestedSlice(run.Object, "spec", "params")
+	params := map[string]string{}
+	for _, param := range list {
+		param := param.(map[string]any)
+		params[param["name"].(string)] = param["value"].(string)
+	}
+	return params
+}
+
 // TestGitea: with a real forge, the environment gets the Trigger for it and a webhook
 // that has the namespace's secret: what Gitea signs, Tekton's own code takes.
 func TestGitea(t *testing.T) {
@@ -47,16 +119,10 @@ func TestGitea(t *testing.T) {
 	gitea := giteatest.Start(t)
 	url := gitea.Repository("qa", gittest.Files{"Chart.yaml": "apiVersion: v2\nname: qa\nversion: 0.1.0\n"})
 	p := s.placeAt(t, url, git.Access{CredentialsPath: gitea.Credentials()})
-	heard := make(chan webhook.Request, 10)
-	listening := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if request, err := webhook.ReadRequest(w, r); err == nil {
-			heard <- request
-		}
-	}))
-	t.Cleanup(listening.Close)
-	s.WebhookURL = listening.URL + "/{namespace}"
+	at, heard := listen(t)
+	s.WebhookURL = at + "/{namespace}"
 	runs := p.Namespace + "-lockstep"
-	hookURL := listening.URL + "/" + runs
+	hookURL := at + "/" + runs
 	all := append(s.said(whole...), "Webhook "+giteatest.User+"/qa")
 
 	s.DryRun = true
@@ -95,14 +161,14 @@ func TestGitea(t *testing.T) {
 	// Somebody removed the webhook; another one is nothing of ours.
 	gitea.API(http.MethodDelete, "repos/"+giteatest.User+"/qa/hooks/"+strconv.FormatInt(second[hookURL], 10), nil, nil)
 	gitea.API(http.MethodPost, "repos/"+giteatest.User+"/qa/hooks", map[string]any{
-		"type": "gitea", "active": true, "events": []string{"push"}, "config": map[string]any{"url": listening.URL + "/other", "content_type": "json"},
+		"type": "gitea", "active": true, "events": []string{"push"}, "config": map[string]any{"url": at + "/other", "content_type": "json"},
 	}, nil)
 	same(t, "without the webhook", s.ensure(t, p), []string{"Webhook " + giteatest.User + "/qa"})
 
 	if _, err := s.Remove(t.Context(), "qa", p.Remote); err != nil {
 		t.Fatal(err)
 	}
-	if got := hooks(gitea); len(got) != 1 || got[listening.URL+"/other"] == 0 {
+	if got := hooks(gitea); len(got) != 1 || got[at+"/other"] == 0 {
 		t.Errorf("after Remove the webhooks are %v", got)
 	}
 }
@@ -112,44 +178,7 @@ func TestGitea(t *testing.T) {
 func (s *site) push(t *testing.T, gitea *giteatest.Server, p provision.Place, heard <-chan webhook.Request) unstructured.Unstructured {
 	t.Helper()
 	commit := gitea.Push(p.Repository, "main", "a push", gittest.Files{"values.yaml": "a: " + t.Name() + s.secretOf(t, p) + "\n"})
-	var got webhook.Request
-	clustertest.Eventually(t, "the webhook", func() error {
-		select {
-		case got = <-heard:
-			if !strings.Contains(string(got.Body), commit) {
-				return errors.New("another push was heard")
-			}
-			return nil
-		default:
-			return errors.New("nothing was heard")
-		}
-	})
-	var text strings.Builder
-	for name, o := range s.objects(t, p) {
-		if strings.HasPrefix(o.GetAPIVersion(), "triggers.") {
-			o.SetManagedFields(nil)
-			document, err := o.MarshalJSON()
-			if err != nil {
-				t.Fatalf("%s: %v", name, err)
-			}
-			text.WriteString("---\n" + string(document) + "\n")
-		}
-	}
-	runs := p.Namespace + "-lockstep"
-	listener, err := webhook.New([]webhook.Source{{Name: "cluster", Namespace: runs, YAML: []byte(text.String())}},
-		webhook.Secrets{runs: {"lockstep-webhook": {"secret": []byte(s.secretOf(t, p))}}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	result, err := listener.Receive(t.Context(), runs, got)
-	if err != nil || len(result.Resources) != 1 {
-		t.Fatalf("the push starts %+v, %v", result, err)
-	}
-	var o unstructured.Unstructured
-	if err := o.UnmarshalJSON(result.Resources[0].Object); err != nil {
-		t.Fatal(err)
-	}
-	return o
+	return received(t, s.objects(t, p), p.Namespace+"-lockstep", s.secretOf(t, p), await(t, heard, commit))
 }
 
 func (s *site) secretOf(t *testing.T, p provision.Place) string {

@@ -331,13 +331,7 @@ func (s *site) params(t *testing.T, p provision.Place, run string) map[string]st
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, _, _ := unstructured.NestedSlice(o.Object, "spec", "params")
-	params := map[string]string{}
-	for _, param := range list {
-		param := param.(map[string]any)
-		params[param["name"].(string)] = param["value"].(string)
-	}
-	return params
+	return parameters(*o)
 }
 
 // TestDryRun: it changes nothing, with the rights of reconcile as with others, and says

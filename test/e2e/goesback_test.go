@@ -28,14 +28,7 @@ func TestRow26_StagingGoesBackByItself(t *testing.T) {
 	})
 	staging := shared.Staging()
 	c := clone(t, ctx, staging.Repository())
-	bad := "user:\n  image:\n    repository: " + shared.Registry + "/acme/absent\n    digest: \"\"\n    tag: none\n"
-	if err := c.Replace("values.yaml", "user:\n", bad); err != nil {
-		t.Fatal(err)
-	}
-	commit, err := c.Push(ctx, "feat: an image that does not exist")
-	if err != nil {
-		t.Fatal(err)
-	}
+	commit := pushAbsentImage(t, ctx, c)
 	finish(t, ctx, staging.RunNamespace(), commit, false)
 	if note := environmentNote(t, ctx, staging, commit); !strings.Contains(note, `"state":"failed"`) {
 		t.Errorf("on record is %s", note)

@@ -3,8 +3,11 @@
 package e2e
 
 import (
+	"context"
 	"strings"
 	"testing"
+
+	"github.com/lockstep-cd/lockstep/test/site"
 )
 
 // TestRow24_UnhealthyChartFails deploys an image that does not exist and then resets the branch
@@ -17,14 +20,7 @@ func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bad := "user:\n  image:\n    repository: " + shared.Registry + "/acme/absent\n    digest: \"\"\n    tag: none\n"
-	if err := c.Replace("values.yaml", "user:\n", bad); err != nil {
-		t.Fatal(err)
-	}
-	commit, err := c.Push(ctx, "feat: an image that does not exist")
-	if err != nil {
-		t.Fatal(err)
-	}
+	commit := pushAbsentImage(t, ctx, c)
 	r := finish(t, ctx, shared.Staging().RunNamespace(), commit, false)
 	logs := shared.Logs(ctx, r)
 	if !strings.Contains(logs, "ImagePullBackOff") && !strings.Contains(logs, "ErrImagePull") {
@@ -51,4 +47,18 @@ func TestRow24_UnhealthyChartFailsAndResetIsDeployed(t *testing.T) {
 	if logs := shared.Logs(ctx, reset); !strings.Contains(logs, "reset") {
 		t.Errorf("no warning about the reset:\n%s", logs)
 	}
+}
+
+// pushAbsentImage lets user-service have an image that does not exist.
+func pushAbsentImage(t *testing.T, ctx context.Context, c *site.Checkout) (commit string) {
+	t.Helper()
+	bad := "user:\n  image:\n    repository: " + shared.Registry + "/acme/absent\n    digest: \"\"\n    tag: none\n"
+	if err := c.Replace("values.yaml", "user:\n", bad); err != nil {
+		t.Fatal(err)
+	}
+	commit, err := c.Push(ctx, "feat: an image that does not exist")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return commit
 }
