@@ -9,6 +9,7 @@ import (
 	"errors"
 	"io"
 	"regexp"
+	"time"
 
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
@@ -22,8 +23,9 @@ var imageName = regexp.MustCompile(`^(mirror\.gcr\.io|cgr\.dev|gcr\.io|ghcr\.io)
 var bashImage = regexp.MustCompile(`^mirror\.gcr\.io/bash(:|@|$)`)
 
 // rewrite puts this machine's tools in the place of every image, names the runs
-// that have no name, and returns the objects as one list with the runs in it.
-func (c *cluster) rewrite(text []byte) (manifests string, runs []runName, err error) {
+// that have no name, makes timeouts so many times as long, and returns the
+// objects as one list with the runs in it.
+func (c *cluster) rewrite(text []byte, patience int) (manifests string, runs []runName, err error) {
 	var items []any
 	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(text)))
 	for {
@@ -45,7 +47,7 @@ func (c *cluster) rewrite(text []byte) (manifests string, runs []runName, err er
 		if n, ok := named(object, len(runs)); ok {
 			runs = append(runs, n)
 		}
-		items = append(items, c.reimaged(object))
+		items = append(items, patient(c.reimaged(object), patience))
 	}
 }
 
@@ -89,6 +91,41 @@ func (c *cluster) reimaged(value any) any {
 		}
 		for key := range value {
 			value[key] = c.reimaged(value[key])
+		}
+	}
+	return value
+}
+
+// patient returns a value with every timeout in it times as long.
+func patient(value any, times int) any {
+	switch value := value.(type) {
+	case []any:
+		for i := range value {
+			value[i] = patient(value[i], times)
+		}
+	case map[string]any:
+		for key := range value {
+			switch key {
+			case "timeout", "timeouts":
+				value[key] = longer(value[key], times)
+			default:
+				value[key] = patient(value[key], times)
+			}
+		}
+	}
+	return value
+}
+
+// longer returns a duration, or those of a map, times as long.
+func longer(value any, times int) any {
+	switch value := value.(type) {
+	case string:
+		if d, err := time.ParseDuration(value); err == nil {
+			return (d * time.Duration(times)).String()
+		}
+	case map[string]any:
+		for key := range value {
+			value[key] = longer(value[key], times)
 		}
 	}
 	return value
