@@ -8,6 +8,8 @@ type contender struct {
 	Script string
 	// Whole is true for ways that transfer the whole history.
 	Whole bool
+	// Aside is true for what promotes nothing and leaves the branch alone.
+	Aside bool
 }
 
 // prelude is what the git programs' users write around them: the edit, which
@@ -89,7 +91,9 @@ git push -q origin main
 }
 
 // many are the contenders when several write at once. Kargo gives up after ten
-// attempts; here it goes on, since its promotion would be tried again.
+// attempts; here it goes on, since its promotion would be tried again. The last
+// one promotes nothing: it shows what the host takes for the least that any way
+// asks of it, so that what the ways add can be told from what the machine takes.
 func many() []contender {
 	return []contender{
 		{Name: "Lockstep", How: "`promote`", Script: promoteScript},
@@ -117,6 +121,10 @@ git clone -q --depth 1 "$URL" env
 cd env
 promote
 git push -q origin HEAD:main
+`},
+		{Name: "a push aside", How: "no promotion: a commit of its own pushed to a ref of its own, by git; two requests, and nobody is in anybody's way", Aside: true, Script: `git init -q own
+cd own
+git push -q "$URL" "$(git commit-tree -m own "$(git mktree </dev/null)"):refs/heads/own-$VERSION"
 `},
 	}
 }

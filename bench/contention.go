@@ -96,17 +96,20 @@ func (l *lab) rush(ctx context.Context, f fixture, c contender, writers []writer
 		return rush{}, err
 	}
 	after := l.passed()
-	updates, err := updatesOf(p.repository)
-	if err != nil {
+	measured := rush{
+		Wall: wall, Pushes: l.host.pushes.Load() - pushes,
+		Requests: after.Requests - before.Requests, Down: after.Down - before.Down,
+	}
+	if c.Aside {
+		return measured, checkAside(ctx, p.repository, f.Tip, len(writers))
+	}
+	if measured.Updates, err = updatesOf(p.repository); err != nil {
 		return rush{}, err
 	}
 	if err := acknowledged(ctx, p); err != nil {
 		return rush{}, err
 	}
-	return rush{
-		Wall: wall, Updates: updates, Pushes: l.host.pushes.Load() - pushes,
-		Requests: after.Requests - before.Requests, Down: after.Down - before.Down,
-	}, checkMany(ctx, p.repository, f.Tip, want)
+	return measured, checkMany(ctx, p.repository, f.Tip, want)
 }
 
 // all starts every writer as a process of its own, in namespaces of its own
@@ -233,6 +236,19 @@ func checkMany(ctx context.Context, repository, tip, want string) error {
 	}
 	if last := lines[len(lines)-1]; last != tip {
 		return fmt.Errorf("the history starts from %s, not from %s", last, tip)
+	}
+	return nil
+}
+
+// checkAside wants the branch at tip and a ref of each writer beside it.
+func checkAside(ctx context.Context, repository, tip string, writers int) error {
+	refs, err := git(ctx, repository, "for-each-ref", "--format=%(objectname) %(refname)")
+	if err != nil {
+		return err
+	}
+	lines := strings.Split(refs, "\n")
+	if len(lines) != writers+1 || lines[0] != tip+" refs/heads/main" {
+		return fmt.Errorf("%d refs, want %d beside main at %s: %s", len(lines), writers, tip, lines[0])
 	}
 	return nil
 }

@@ -80,8 +80,11 @@ func load() string {
 	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// asInImages are the flags with which the programs get into their images.
-func asInImages() []string { return []string{"-trimpath", "-ldflags", "-s -w"} }
+// asInImages are the flags with which the programs get into their images, as
+// ko.yaml has them.
+func asInImages() []string {
+	return []string{"-trimpath", "-tags=urfave_cli_no_docs", "-ldflags", "-s -w"}
+}
 
 // build compiles programs into the folder to.
 func build(ctx context.Context, root, to string, flags []string, packages ...string) error {

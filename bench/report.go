@@ -175,7 +175,7 @@ func contentionCells(s contentionSeries) []any {
 func (r *results) weightTable(p *page) {
 	p.line("\n## B8: weight")
 	p.line("\n![compressed size](weight.svg)\n")
-	p.line("Programs for %s, built with `-trimpath -ldflags '-s -w'`. Compressed: one image layer as ko makes it, without the base. Start: `<program> version`, from", "linux/amd64")
+	p.line("Programs for %s, built as `ko.yaml` says. Compressed: one image layer as ko makes it, without the base. Start: `<program> version`, from", "linux/amd64")
 	p.line("fork to exit, %d runs in turn; memory is its peak. `git` is the installed one: git, git-remote-http and the shared libraries of both, without shell, Perl and", r.Plan.Runs)
 	p.line("templates. Published sizes of alpine/git, alpine/helm and bitnami/kubectl are not shown: no citable source of today's sizes was at hand.")
 	p.head("program", "kind", "binary MB", "compressed MB", "start ms", "p95 ms", "CPU ms", "memory MB")

@@ -71,6 +71,7 @@ type passing struct {
 	sum  hash.Hash
 	kept bytes.Buffer // read and not yet passed on
 	zlib io.ReadCloser
+	text bufio.Reader // of a delta
 	most limits
 	used int64
 }
@@ -125,7 +126,8 @@ func (p *passing) object() error {
 	if err != nil || !isDelta {
 		return p.drain(content, err)
 	}
-	made := &delta{in: bufio.NewReader(content)}
+	p.text.Reset(content)
+	made := &delta{in: &p.text}
 	if err := made.lengths(); err != nil {
 		return err
 	}

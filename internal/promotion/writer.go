@@ -31,6 +31,10 @@ type writer struct {
 	branch     string // full name, once it is known
 	intent     Intent // with From, once begun
 	begun      bool
+	// applied is what the intent came to on the tip on, when it was begun: the
+	// chart of a large environment takes longer to read than the rest takes.
+	applied Applied
+	on      git.Hash
 
 	mine   *git.Ref // our request, while it is at the remote
 	before git.Hash // where the branch was when it was not yet there
@@ -152,6 +156,7 @@ func (w *writer) begin(ctx context.Context, tip git.Hash, others ...git.Hash) (L
 		return Landed{}, err
 	}
 	w.intent, w.begun = applied.Intent, true
+	w.applied, w.on = applied, tip
 	return Landed{}, nil
 }
 
@@ -279,7 +284,11 @@ func (w *writer) lead(ctx context.Context, opening *git.Opening, requests []git.
 	if landed, err := w.begin(ctx, tip, others...); landed.Outcome != "" || err != nil {
 		return landed, err
 	}
-	own, commit, err := w.commit(ctx, tip, w.intent, w.message(w.target), w.Author)
+	own, err := w.apply(ctx, tip)
+	if err != nil {
+		return Landed{}, err
+	}
+	commit, err := w.commit(tip, own, w.message(w.target), w.Author)
 	if err != nil {
 		return Landed{}, err
 	}
@@ -319,15 +328,26 @@ func (w *writer) lead(ctx context.Context, opening *git.Opening, requests []git.
 	return landed, nil
 }
 
-// commit carries an intent out on a commit. Where nothing is to be done, the
-// answer is that commit.
-func (w *writer) commit(ctx context.Context, on git.Hash, i Intent, m Message, author git.Signature) (Applied, git.Hash, error) {
+// apply carries our own intent out on a commit.
+func (w *writer) apply(ctx context.Context, on git.Hash) (Applied, error) {
+	if on == w.on {
+		return w.applied, nil
+	}
+	return w.applyOn(ctx, on, w.intent)
+}
+
+func (w *writer) applyOn(ctx context.Context, on git.Hash, i Intent) (Applied, error) {
 	applied, err := Apply(ctx, CommitTree(w.repository, on), i)
 	if err != nil {
-		return Applied{}, "", fmt.Errorf("on %s: %w", on.Short(), err)
+		return Applied{}, fmt.Errorf("on %s: %w", on.Short(), err)
 	}
-	commit, err := commitOn(w.repository, on, []Applied{applied}, filesOf([]Applied{applied}), m, author, w.Committer, w.Key)
-	return applied, commit, err
+	return applied, nil
+}
+
+// commit commits what was applied on a commit. Where nothing is to be done, the
+// answer is that commit.
+func (w *writer) commit(on git.Hash, applied Applied, m Message, author git.Signature) (git.Hash, error) {
+	return commitOn(w.repository, on, []Applied{applied}, filesOf([]Applied{applied}), m, author, w.Committer, w.Key)
 }
 
 // carryOut commits another writer's request on head. ok is false for a request
@@ -347,7 +367,10 @@ func (w *writer) carryOut(ctx context.Context, head git.Hash, ref git.Ref) (next
 		slog.WarnContext(ctx, "a request of a writer that died is dropped", "ref", ref.Name, "made", r.Made)
 		return head, true, nil
 	}
-	_, next, err = w.commit(ctx, head, r.Intent, r.Message, r.Author)
+	applied, err := w.applyOn(ctx, head, r.Intent)
+	if err == nil {
+		next, err = w.commit(head, applied, r.Message, r.Author)
+	}
 	if err != nil {
 		slog.DebugContext(ctx, "a request cannot be carried out", "ref", ref.Name, "reason", err)
 		return head, true, nil

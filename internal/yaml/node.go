@@ -106,9 +106,14 @@ func (n Node) Pairs() []Pair {
 // Get is the value of key that stands in the mapping itself. It does not look
 // into merged mappings: Merged does.
 func (n Node) Get(key string) Node {
-	for _, pair := range n.Pairs() {
-		if k := pair.Key.Target(); k.Kind() == Scalar && !pair.Key.IsMerge() && k.Value() == key {
-			return pair.Value
+	n = n.Target()
+	if n.Kind() != Mapping {
+		return Node{}
+	}
+	for i := 0; i+1 < len(n.raw.Content); i += 2 {
+		at := Node{n.raw.Content[i]}
+		if k := at.Target(); k.Kind() == Scalar && k.Value() == key && !at.IsMerge() {
+			return Node{n.raw.Content[i+1]}
 		}
 	}
 	return Node{}
@@ -116,15 +121,20 @@ func (n Node) Get(key string) Node {
 
 // Merges are the mappings that the node's merge keys ("<<") name.
 func (n Node) Merges() []Node {
+	n = n.Target()
+	if n.Kind() != Mapping {
+		return nil
+	}
 	var merges []Node
-	for _, pair := range n.Pairs() {
-		if !pair.Key.IsMerge() {
+	for i := 0; i+1 < len(n.raw.Content); i += 2 {
+		if !(Node{n.raw.Content[i]}).IsMerge() {
 			continue
 		}
-		if items := pair.Value.Items(); items != nil {
+		value := Node{n.raw.Content[i+1]}
+		if items := value.Items(); items != nil {
 			merges = append(merges, items...)
 		} else {
-			merges = append(merges, pair.Value)
+			merges = append(merges, value)
 		}
 	}
 	return merges

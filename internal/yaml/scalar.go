@@ -27,6 +27,9 @@ func (n Node) Data() any {
 	if value, ok := oldBoolean(n.Value()); ok && n.Plain() && !n.Tagged() {
 		return value
 	}
+	if n.Kind() == Scalar && n.Type() == "!!str" {
+		return n.Value() // which is what a decoder would be made for
+	}
 	var value any
 	if n.raw.Decode(&value) != nil {
 		return n.Value()
