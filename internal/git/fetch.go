@@ -261,7 +261,7 @@ func (r *Repository) haves() ([]string, error) {
 // takePack stores a pack, checking its checksum and every object's name.
 func (r *Repository) takePack(pack io.Reader) error {
 	source := &watched{r: pack}
-	err := r.storePack(bufio.NewReaderSize(source, 64<<10))
+	err := r.storePack(bufio.NewReaderSize(source, 16<<10))
 	if source.err != nil {
 		// Why the stream ended says more than what the parser makes of it.
 		return source.err

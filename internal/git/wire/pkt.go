@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 )
 
@@ -27,6 +28,8 @@ const (
 )
 
 const (
+	// readAtOnce is for the heads and short packets: a long one is read past it.
+	readAtOnce = 8 << 10
 	// maxText bounds what a server may say before, or instead of, a pack: refs
 	// that nobody asked for pass by, a million of them in a third of it.
 	maxText = 256 << 20
@@ -46,7 +49,7 @@ func newPktReader(r io.Reader) *pktReader {
 	if br, ok := r.(*bufio.Reader); ok {
 		return &pktReader{r: br}
 	}
-	return &pktReader{r: bufio.NewReaderSize(r, maxPkt)}
+	return &pktReader{r: bufio.NewReaderSize(r, readAtOnce)}
 }
 
 // next reads one packet. io.EOF between packets; a packet that ends early is
@@ -66,13 +69,13 @@ func (p *pktReader) next() (pktKind, []byte, error) {
 	case n < 4 || n > maxPkt:
 		return 0, nil, fmt.Errorf("%w: packet length %d", ErrProtocol, n)
 	}
-	if p.buf == nil {
-		p.buf = make([]byte, maxPkt)
+	if int(n) > cap(p.buf) {
+		p.buf = slices.Grow(p.buf[:0], int(n)) // most answers have only short packets
 	}
 	if p.text += int64(n); p.text > maxText {
 		return 0, nil, fmt.Errorf("%w: the answer has no end", ErrProtocol)
 	}
-	data := p.buf[:n-4]
+	data := p.buf[: n-4 : n-4]
 	if _, err := io.ReadFull(p.r, data); err != nil {
 		return 0, nil, noEOF(err)
 	}
