@@ -54,9 +54,12 @@ var errNotYet = errors.New("not yet")
 
 const (
 	// standstill is how long nothing may move before a writer stops waiting for
-	// the one before it, at least and in attempts.
-	standstill      = 2 * time.Second
-	standstillTurns = 8
+	// the one before it, at least and in attempts; and what each request adds that
+	// the one before it has to fetch, to commit and to push. All who stop waiting
+	// do the same work at once, and the server that much more of it.
+	standstill           = 2 * time.Second
+	standstillTurns      = 8
+	standstillPerRequest = 200 * time.Millisecond
 	// perRequest is what a request ahead adds to the time before we look again.
 	perRequest = 20 * time.Millisecond
 	// mostCommits bounds how far back a writer looks for its commit.
@@ -86,8 +89,13 @@ func (w *writer) run(ctx context.Context) (Landed, error) {
 		}
 		if moved {
 			w.lost++
-			if w.mine != nil || w.alone {
-				w.pause = rand.N(window(w.lost, time.Since(start), left))
+			switch took := time.Since(start); {
+			case w.alone:
+				w.pause = rand.N(window(w.lost, took, left))
+			case w.mine != nil:
+				// Whoever was faster took our request along, or goes next: a look tells,
+				// which is cheap. To draw back as for a push would leave nobody in front.
+				w.pause = rand.N(max(min(took, standstill), firstWindow))
 			}
 		}
 		slog.DebugContext(ctx, "not landed yet", "branch", w.branch, "attempt", attempt, "request", w.mine != nil, "moved", moved, "pause", w.pause)
@@ -216,7 +224,8 @@ func (w *writer) look(ctx context.Context, start time.Time) (Landed, error) {
 	if front := string(tip) + requests[0].Name; front != w.front {
 		w.front, w.frontSince = front, time.Now()
 	}
-	if place == 0 || time.Since(w.frontSince) > max(standstill, standstillTurns*time.Since(start)) {
+	patience := max(standstill, standstillTurns*time.Since(start)) + time.Duration(len(requests))*standstillPerRequest
+	if place == 0 || time.Since(w.frontSince) > patience {
 		return Landed{}, nil
 	}
 	w.wait(place, start)
