@@ -7,3 +7,7 @@ var (
 	NewID      = newID
 	Scope      = scope
 )
+
+// StandstillPerRequest is what a request adds to the time for which a writer waits
+// for another.
+const StandstillPerRequest = standstillPerRequest

@@ -351,3 +351,22 @@ func TestRow16_AWriterThatGivesUpTakesItsRequestBack(t *testing.T) {
 		t.Errorf("left: %q, want only the other's", left)
 	}
 }
+
+// TestAWriterAtManyRequestsIsNotTakenForDead: the one whose turn it is may be at
+// all these commits, so nobody overtakes it as fast as one with a single request.
+func TestAWriterAtManyRequestsIsNotTakenForDead(t *testing.T) {
+	const before = 20
+	r := newRush(t)
+	for range before {
+		id, seal, text := sealed(t, r.remote(t), time.Now())
+		r.leave(t, id, seal, text)
+	}
+	start := time.Now()
+	if _, err := r.promote(t.Context(), 0); err != nil {
+		t.Fatal(err)
+	}
+	if waited := time.Since(start); waited < before*promotion.StandstillPerRequest {
+		t.Errorf("the writer waited only %s for one that is at %d requests", waited, before)
+	}
+	r.wantNoRequests(t)
+}
