@@ -2,6 +2,7 @@ package yaml
 
 import (
 	"fmt"
+	"iter"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -97,23 +98,33 @@ func (n Node) Pairs() []Pair {
 		return nil
 	}
 	pairs := make([]Pair, 0, len(n.raw.Content)/2)
-	for i := 0; i+1 < len(n.raw.Content); i += 2 {
-		pairs = append(pairs, Pair{Node{n.raw.Content[i]}, Node{n.raw.Content[i+1]}})
+	for pair := range n.pairs() {
+		pairs = append(pairs, pair)
 	}
 	return pairs
+}
+
+// pairs is Pairs without a list: a look into each entry of a long one makes many.
+func (n Node) pairs() iter.Seq[Pair] {
+	return func(yield func(Pair) bool) {
+		n := n.Target()
+		if n.Kind() != Mapping {
+			return
+		}
+		for i := 0; i+1 < len(n.raw.Content); i += 2 {
+			if !yield(Pair{Node{n.raw.Content[i]}, Node{n.raw.Content[i+1]}}) {
+				return
+			}
+		}
+	}
 }
 
 // Get is the value of key that stands in the mapping itself. It does not look
 // into merged mappings: Merged does.
 func (n Node) Get(key string) Node {
-	n = n.Target()
-	if n.Kind() != Mapping {
-		return Node{}
-	}
-	for i := 0; i+1 < len(n.raw.Content); i += 2 {
-		at := Node{n.raw.Content[i]}
-		if k := at.Target(); k.Kind() == Scalar && k.Value() == key && !at.IsMerge() {
-			return Node{n.raw.Content[i+1]}
+	for pair := range n.pairs() {
+		if k := pair.Key.Target(); k.Kind() == Scalar && k.Value() == key && !pair.Key.IsMerge() {
+			return pair.Value
 		}
 	}
 	return Node{}
@@ -121,20 +132,15 @@ func (n Node) Get(key string) Node {
 
 // Merges are the mappings that the node's merge keys ("<<") name.
 func (n Node) Merges() []Node {
-	n = n.Target()
-	if n.Kind() != Mapping {
-		return nil
-	}
 	var merges []Node
-	for i := 0; i+1 < len(n.raw.Content); i += 2 {
-		if !(Node{n.raw.Content[i]}).IsMerge() {
+	for pair := range n.pairs() {
+		if !pair.Key.IsMerge() {
 			continue
 		}
-		value := Node{n.raw.Content[i+1]}
-		if items := value.Items(); items != nil {
+		if items := pair.Value.Items(); items != nil {
 			merges = append(merges, items...)
 		} else {
-			merges = append(merges, value)
+			merges = append(merges, pair.Value)
 		}
 	}
 	return merges
