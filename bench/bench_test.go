@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -21,7 +22,9 @@ func newTestLab(t *testing.T) (*lab, fixture) {
 	root, err := moduleRoot(t.Context())
 	ok(t, err)
 	programs := t.TempDir()
-	ok(t, build(t.Context(), root, programs, nil, "./bench/measure", "./bench/gogit", "./steps/clone", "./steps/bump-version", "./steps/commit", "./steps/promote"))
+	flags, err := asInImages(root)
+	ok(t, err)
+	ok(t, build(t.Context(), root, programs, flags, "./bench/measure", "./bench/gogit", "./steps/clone", "./steps/bump-version", "./steps/commit", "./steps/promote"))
 	l, err := newLab(dir, programs)
 	ok(t, err)
 	t.Cleanup(l.close)
@@ -140,6 +143,9 @@ func TestFixturesAreTheSameEverywhere(t *testing.T) {
 	ok(t, err)
 	if one.Tip != two.Tip || two.Tip != again.Tip {
 		t.Errorf("the tips differ: %s, %s, %s", one.Tip, two.Tip, again.Tip)
+	}
+	if reverse, err := filepath.Glob(filepath.Join(one.Dir, "objects/pack/*.rev")); err != nil || len(reverse) != 1 {
+		t.Errorf("%d packs have a reverse index, want 1, %v", len(reverse), err)
 	}
 	if count, err := git(t.Context(), one.Dir, "rev-list", "--count", "main"); err != nil || count != "20" {
 		t.Errorf("%s commits, %v", count, err)

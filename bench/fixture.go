@@ -100,12 +100,9 @@ func (f fixture) make(ctx context.Context) error {
 }
 
 // upkeep is what a Git host does to a repository at rest. Repacking 840,000
-// commits takes longer than all measurements; fast-import's pack is good. It only
-// lacks the reverse index, which Git writes since version 2.41 with every pack:
-// without it, every fetch sorts the offsets of all objects first.
+// commits takes longer than all measurements; fast-import's pack is good.
 func (f fixture) upkeep() [][]string {
 	all := [][]string{
-		{"config", "pack.writeReverseIndex", "true"},
 		{"config", "http.receivepack", "true"},
 		{"config", "core.logAllRefUpdates", "always"},
 		{"commit-graph", "write", "--reachable"},
@@ -117,7 +114,9 @@ func (f fixture) upkeep() [][]string {
 	return all
 }
 
-// indexReverse writes the reverse index of packs that have none.
+// indexReverse writes the reverse index of packs that have none: Git does so by
+// itself since version 2.41. Without it, every fetch sorts the offsets of all
+// objects first.
 func indexReverse(ctx context.Context, repository string) error {
 	packs, err := filepath.Glob(filepath.Join(repository, "objects/pack/*.pack"))
 	if err != nil {

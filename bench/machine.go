@@ -6,9 +6,12 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+
+	"sigs.k8s.io/yaml"
 )
 
 // machine is what the numbers depend on. It has no name and no path.
@@ -80,10 +83,20 @@ func load() string {
 	return strings.Join(strings.Fields(string(text))[:3], " ")
 }
 
-// asInImages are the flags with which the programs get into their images, as
-// ko.yaml has them.
-func asInImages() []string {
-	return []string{"-trimpath", "-tags=urfave_cli_no_docs", "-ldflags", "-s -w"}
+// asInImages are the flags with which ko puts the programs into their images.
+func asInImages(root string) ([]string, error) {
+	text, err := os.ReadFile(filepath.Join(root, "ko.yaml"))
+	if err != nil {
+		return nil, err
+	}
+	var ko struct {
+		Flags   []string `json:"defaultFlags"`
+		Ldflags []string `json:"defaultLdflags"`
+	}
+	if err := yaml.Unmarshal(text, &ko); err != nil {
+		return nil, fmt.Errorf("ko.yaml: %w", err)
+	}
+	return append(ko.Flags, "-ldflags", strings.Join(ko.Ldflags, " ")), nil
 }
 
 // build compiles programs into the folder to.
