@@ -181,7 +181,7 @@ func boundaries(file []byte, at, direction int) []int {
 			edge = strings.IndexByte(" \t\r\n,[{:-?\"'|>", file[i-1]) >= 0 || file[i] == '"' || file[i] == '\''
 		}
 		if !edge && direction > 0 {
-			edge = strings.IndexByte(" \t\r\n,]}#:", file[i]) >= 0 || file[i-1] == '"' || file[i-1] == '\''
+			edge = strings.IndexByte(" \t\r\n,]}#:", file[i]) >= 0 || strings.IndexByte("\"'\r\n", file[i-1]) >= 0
 		}
 		if edge || i < len(file) && file[i] >= 0x80 {
 			places = append(places, i)
@@ -190,15 +190,14 @@ func boundaries(file []byte, at, direction int) []int {
 	return places
 }
 
-// readsAs reports whether token, alone and as a list's item, is exactly one
+// readsAs reports whether token, alone or as a list's item, is exactly one
 // scalar with that value, without anchor, tag or comment.
 func readsAs(token []byte, value string) bool {
 	if len(bytes.TrimSpace(token)) == 0 {
 		return value == "" && !bytes.ContainsAny(token, "\r\n")
 	}
-	if token[0] == '|' || token[0] == '>' { // its indentation counts from a parent that is not here
-		header := slices.DeleteFunc(bytes.Clone(token[:min(3, len(token))]), func(c byte) bool { return '1' <= c && c <= '9' })
-		token = append(header, token[min(3, len(token)):]...)
+	if token[0] == '|' || token[0] == '>' {
+		token = blockAlone(token)
 	}
 	for _, text := range [][]byte{token, append([]byte("- "), token...), append(append([]byte("["), token...), ']')} {
 		if roots, err := decodeAll(text); err == nil && len(roots) == 1 {
@@ -213,6 +212,19 @@ func readsAs(token []byte, value string) bool {
 		}
 	}
 	return false
+}
+
+// blockAlone is a block of text as it reads outside its file: its indentation counts
+// from a parent that is not here, and a comment behind its header, which
+// oneNode compares, is not the value's.
+func blockAlone(token []byte) []byte {
+	end := bytes.IndexAny(token, "\r\n")
+	if end < 0 {
+		end = len(token)
+	}
+	header, _, _ := bytes.Cut(bytes.Clone(token[:end]), []byte("#"))
+	header = slices.DeleteFunc(header, func(c byte) bool { return '1' <= c && c <= '9' })
+	return append(header, token[end:]...)
 }
 
 // oneNode compares the trees: exactly one scalar changed, from the old value
@@ -264,10 +276,14 @@ func flatten(nodes []*goyaml.Node) []flat {
 	return all
 }
 
+// comments are the words of all of them: whether a blank line behind one belongs
+// to it depends on what the parser finds around it.
 func comments(nodes ...*goyaml.Node) string {
 	var all []string
 	for _, n := range nodes {
-		all = append(all, n.HeadComment, n.LineComment, n.FootComment, comments(n.Content...))
+		for _, comment := range []string{n.HeadComment, n.LineComment, n.FootComment, comments(n.Content...)} {
+			all = append(all, strings.TrimRight(comment, "\n"))
+		}
 	}
 	return strings.Join(slices.DeleteFunc(all, func(s string) bool { return s == "" }), "|")
 }

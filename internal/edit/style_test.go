@@ -45,7 +45,9 @@ var styles = map[string]struct {
 	"long tag":                           {"dependencies:\n- !!map\n  name: web\n  version: !<tag:yaml.org,2002:str> «2.3.118»\n  repository: https://a\n", "2.3.119", false},
 	"block scalars around":               {"description: |-2\n    kept\n   as: it is  \n\ndependencies:\n- name: web\n  condition: >-\n     web\n     enabled\n  version: «2.3.118»\n  repository: https://a\nnotes: |+\n  end\n\n", "2.3.119", false},
 	"value as a block":                   {"dependencies:\n- name: web\n  version: «|- # pinned\n      2.3.118»\n  repository: https://a\n", "|- # pinned\n      2.3.119", false},
+	"value as a block, a range":          {"dependencies:\n- name: web\n  version: «|- # pinned\n      *  2.3.118»\n  repository: https://a\n", "|- # pinned\n      2.3.119", false},
 	"value as a block with its line end": {"dependencies:\n- name: web\n  version: «>\n    2.3.118»\n\n  repository: https://a\n", ">-\n    2.3.119", false},
+	"value as a block, not plain":        {"dependencies:\n- name: web\n  version: «>\n    2.3]»\n  repository: https://a\n", ">-\n    2.3.119", false},
 	"value as a block, CRLF":             {"dependencies:\r\n- name: web\r\n  version: «|2\r\n    2.3.118»\r\n  repository: https://a\r\n", "|2-\r\n    2.3.119", false},
 	"explicit keys":                      {"? dependencies\n: - ? name\n    : web\n    ? version\n    : «2.3.118»\n    ? repository\n    : https://a\n", "2.3.119", false},
 	"quoted keys":                        {"\"dependencies\":\n- 'name': web\n  \"version\" : «2.3.118»\n  repository: https://a\n", "2.3.119", false},
@@ -55,6 +57,7 @@ var styles = map[string]struct {
 	"range":                              {"dependencies:\n- name: web\n  version: «\">=2.3.0 <3\"»\n  repository: https://a\n", "\"2.3.119\"", false},
 	"range, unquoted":                    {"dependencies:\n- name: web\n  version: «^2.3.0 || ~1.1»  # wide\n  repository: https://a\n", "2.3.119", false},
 	"no value":                           {"dependencies:\n- name: web\n  version:«» # none yet\n  repository: https://a\n", " 2.3.119", false},
+	"no value, a comment below":          {"dependencies:\n- name: web\n  version:«»\n     # pinned\n    \n  repository: https://a\n", " 2.3.119", false},
 	"no value but an anchor":             {"dependencies:\n- name: web\n  version: &v«»\n  repository: https://a\n", " 2.3.119", false},
 	"longer than a line":                 {"dependencies:\n- name: web\n  version: «\"2.3\\\n    .118\"»\n  repository: https://a\n", "\"2.3.119\"", false},
 }
