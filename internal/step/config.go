@@ -8,40 +8,29 @@ import (
 	"strings"
 
 	"github.com/sethvargo/go-envconfig"
-	"github.com/urfave/cli/v2"
-
-	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
 // source says where a value comes from: a flag that is set stands in front of
 // the environment, and an empty variable counts as unset, because Tekton sets
 // the variable of every parameter.
 type source struct {
-	flags *cli.Context
+	flags map[string][]string // the values of each flag that is set; nil: there were none to read
 	env   func(string) (string, bool)
 }
 
 // given returns what the caller said for in, and whether anything was said.
 func (s source) given(in input) (string, bool) {
-	if s.flags.IsSet(in.flag) {
-		return s.flag(in), true
+	if values := s.flags[in.flag]; len(values) > 0 {
+		if in.kind == "list" {
+			return strings.Join(values, "\n"), true
+		}
+		return values[len(values)-1], true
 	}
 	value, ok := s.env(in.env)
 	if !ok || value == "" {
 		return "", false
 	}
 	return value, true
-}
-
-func (s source) flag(in input) string {
-	switch in.kind {
-	case "bool":
-		return fmt.Sprint(s.flags.Bool(in.flag))
-	case "list":
-		return strings.Join(s.flags.StringSlice(in.flag), "\n")
-	default:
-		return s.flags.String(in.flag)
-	}
 }
 
 // fill sets the inputs of the config struct at target. All faults are reported
@@ -63,10 +52,7 @@ func (l layout) fill(ctx context.Context, target reflect.Value, s source) error 
 			faults = append(faults, err)
 		}
 	}
-	if len(faults) == 0 {
-		return nil
-	}
-	return fault.Usage("InvalidParameters", errors.Join(faults...), fmt.Sprintf("%s --help lists the parameters and their formats", l.contract.Name))
+	return errors.Join(faults...)
 }
 
 // decode gives field the value in the type of the field. envconfig decodes

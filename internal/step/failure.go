@@ -12,11 +12,6 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/redact"
 )
 
-// reported is a failure that was printed and recorded: only its code is left.
-type reported struct{ code int }
-
-func (r *reported) Error() string { return fmt.Sprintf("exit code %d", r.code) }
-
 // fail prints err once, records it in the results, and returns the exit code.
 func (p *program) fail(ctx context.Context, err error, s source) int {
 	code, f := ExitCode(ctx, err), fault.Of(err)

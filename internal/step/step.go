@@ -18,7 +18,6 @@ package step
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -67,35 +66,30 @@ type program struct {
 func (p *program) main() int {
 	ctx, stop := WithSignals(context.Background())
 	defer stop()
-	err := p.command().RunContext(ctx, p.args)
-	if err == nil {
-		return 0
-	}
-	var told *reported
-	if errors.As(err, &told) {
-		return told.code
-	}
-	// What cli itself refuses: an unknown flag, a flag without its value.
-	return p.fail(ctx, fault.Usage("InvalidParameters", err, p.layout.contract.Name+" --help lists the parameters and their formats"), source{env: p.env})
+	return p.command(ctx)
 }
 
-// perform runs the program with the values that s holds.
-func (p *program) perform(ctx context.Context, s source, logFormat string) error {
-	logger, err := newLogger(logFormat, p.stderr)
+// perform runs the program with the values that s holds, and returns the exit code.
+func (p *program) perform(ctx context.Context, s source) int {
+	format, said := s.given(logFormat)
+	if !said {
+		format = logFormat.fallback
+	}
+	logger, err := newLogger(format, p.stderr)
 	if err != nil {
-		return &reported{p.fail(ctx, fault.Usage("InvalidParameters", err, ""), s)}
+		return p.fail(ctx, p.invalid(err), s)
 	}
 	slog.SetDefault(logger)
 	if err := p.layout.fill(ctx, p.config.Elem(), s); err != nil {
-		return &reported{p.fail(ctx, err, s)}
+		return p.fail(ctx, p.invalid(err), s)
 	}
 	if err := p.runBounded(ctx); err != nil {
-		return &reported{p.fail(ctx, err, s)}
+		return p.fail(ctx, err, s)
 	}
 	if err := writeResults(p.results("", ""), p.env, p.stdout); err != nil {
-		return &reported{p.fail(ctx, fault.Retryable("ResultsNotWritten", err, ""), s)}
+		return p.fail(ctx, fault.Retryable("ResultsNotWritten", err, ""), s)
 	}
-	return nil
+	return 0
 }
 
 // runBounded waits for the program, but after a signal no longer than patience.
