@@ -54,8 +54,9 @@ test: ## all tests that need neither root nor a full cluster
 	cd examples/user-service && go test ./...
 	cd examples/billing-service && go test ./...
 
-# How many seconds the fuzzers look, all together.
-FUZZTIME := 60
+# How many seconds the fuzzers look, all together: half of them look at what comes
+# from a Git server.
+FUZZTIME := 120
 
 # Without a bound on making inputs smaller, a fuzzer of long inputs does nothing
 # else. Before Go 1.27 one that found nothing may fail at the end of its time
