@@ -99,8 +99,12 @@ func asInImages(root string) ([]string, error) {
 	return append(ko.Flags, "-ldflags", strings.Join(ko.Ldflags, " ")), nil
 }
 
-// build compiles programs into the folder to.
-func build(ctx context.Context, root, to string, flags []string, packages ...string) error {
+// build compiles programs into the folder to, as they are in images.
+func build(ctx context.Context, root, to string, packages ...string) error {
+	flags, err := asInImages(root)
+	if err != nil {
+		return err
+	}
 	args := slices.Concat([]string{"build", "-o", to + string(os.PathSeparator)}, flags, packages)
 	cmd := exec.CommandContext(ctx, "go", args...)
 	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")

@@ -156,11 +156,7 @@ func measureAll(ctx context.Context, root, cache string, p plan) (*results, erro
 		packages = append(packages, "./steps/"+step)
 	}
 	slog.Info("build", "programs", len(packages))
-	flags, err := asInImages(root)
-	if err != nil {
-		return nil, err
-	}
-	if err := build(ctx, root, programs, flags, packages...); err != nil {
+	if err := build(ctx, root, programs, packages...); err != nil {
 		return nil, err
 	}
 	l, err := newLab(cache, programs)

@@ -15,9 +15,9 @@ import (
 )
 
 // The command line of a program. Its flags, their environment and their help come
-// from the contract; their values are not parsed here. It is read by the package
-// flag, as urfave/cli does it; that itself makes its help from templates, for which
-// the linker keeps each method of each type: a quarter of what a program weighs.
+// from the contract; their values are not parsed here. The package flag reads it,
+// and not urfave/cli, which is built on that: its help is made from templates, for
+// which the linker keeps each method of each type, a quarter of what a program weighs.
 
 // logFormat is an input of every program, and no part of its contract.
 var logFormat = input{flag: "log-format", env: "LOG_FORMAT", kind: "string", fallback: "text", about: "Format of the log on stderr: text or json."}
@@ -50,10 +50,10 @@ func (p *program) command(ctx context.Context) int {
 		p.printHelp()
 		return 0
 	}
-	if err != nil {
-		return p.fail(ctx, p.invalid(err), source{env: p.env})
-	}
 	s := source{flags: given, env: p.env}
+	if err != nil {
+		return p.fail(ctx, p.invalid(err), s)
+	}
 	if set.NArg() == 0 {
 		return p.perform(ctx, s)
 	}
@@ -62,7 +62,7 @@ func (p *program) command(ctx context.Context) int {
 		return p.fail(ctx, p.invalid(fmt.Errorf("unexpected argument %q: parameters are given as flags", set.Arg(0))), s)
 	}
 	if err := subcommands[i].run(p, set.Args()[1:]); err != nil {
-		return p.fail(ctx, p.invalid(err), source{env: p.env})
+		return p.fail(ctx, p.invalid(err), s)
 	}
 	return 0
 }
@@ -79,12 +79,12 @@ func (p *program) flags() (*flag.FlagSet, map[string][]string) {
 	set := flag.NewFlagSet(p.layout.contract.Name, flag.ContinueOnError)
 	set.SetOutput(io.Discard)
 	given := map[string][]string{}
-	add := func(name, value string) error { given[name] = append(given[name], value); return nil }
 	for _, in := range p.inputs() {
+		add := func(value string) error { given[in.flag] = append(given[in.flag], value); return nil }
 		if in.kind == "bool" {
-			set.BoolFunc(in.flag, "", func(value string) error { return add(in.flag, value) })
+			set.BoolFunc(in.flag, "", add)
 		} else {
-			set.Func(in.flag, "", func(value string) error { return add(in.flag, value) })
+			set.Func(in.flag, "", add)
 		}
 	}
 	return set, given

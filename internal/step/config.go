@@ -14,7 +14,7 @@ import (
 // the environment, and an empty variable counts as unset, because Tekton sets
 // the variable of every parameter.
 type source struct {
-	flags map[string][]string // the values of each flag that is set; nil: there were none to read
+	flags map[string][]string // of each flag that is set, in their order
 	env   func(string) (string, bool)
 }
 
@@ -33,15 +33,20 @@ func (s source) given(in input) (string, bool) {
 	return value, true
 }
 
+// value is what the caller said for in, or else what in falls back to.
+func (s source) value(in input) string {
+	if value, said := s.given(in); said {
+		return value
+	}
+	return in.fallback
+}
+
 // fill sets the inputs of the config struct at target. All faults are reported
 // together, so that a caller mends them in one go.
 func (l layout) fill(ctx context.Context, target reflect.Value, s source) error {
 	var faults []error
 	for _, in := range l.inputs {
-		value, said := s.given(in)
-		if !said {
-			value = in.fallback
-		}
+		value := s.value(in)
 		if value == "" {
 			if in.required {
 				faults = append(faults, fmt.Errorf("--%s (or %s) is required: %s", in.flag, in.env, in.about))

@@ -20,7 +20,7 @@ func (p *program) fail(ctx context.Context, err error, s source) int {
 	}
 	message := redact.Text(f.Error())
 	Explain(p.stderr, p.layout.contract.Name, f)
-	if s.flags != nil && f.Kind != fault.KindUsage {
+	if f.Kind != fault.KindUsage {
 		fmt.Fprintf(p.stderr, "  reproduce:  %s\n", p.reproduce(s))
 	}
 	if err := writeResults(p.results(f.Reason, oneLine(message)), p.env, p.stdout); err != nil {

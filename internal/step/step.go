@@ -71,11 +71,7 @@ func (p *program) main() int {
 
 // perform runs the program with the values that s holds, and returns the exit code.
 func (p *program) perform(ctx context.Context, s source) int {
-	format, said := s.given(logFormat)
-	if !said {
-		format = logFormat.fallback
-	}
-	logger, err := newLogger(format, p.stderr)
+	logger, err := newLogger(s.value(logFormat), p.stderr)
 	if err != nil {
 		return p.fail(ctx, p.invalid(err), s)
 	}

@@ -120,7 +120,7 @@ func (n Node) pairs() iter.Seq[Pair] {
 }
 
 // Get is the value of key that stands in the mapping itself. It does not look
-// into merged mappings: Merged does.
+// into merged mappings: Merges gives them.
 func (n Node) Get(key string) Node {
 	for pair := range n.pairs() {
 		if k := pair.Key.Target(); k.Kind() == Scalar && k.Value() == key && !pair.Key.IsMerge() {
@@ -180,7 +180,7 @@ func check(n Node, depth int) error {
 func checkKeys(n Node) error {
 	type name struct{ kind, text string }
 	seen := map[name]Node{}
-	for _, pair := range n.Pairs() {
+	for pair := range n.pairs() {
 		key := pair.Key.Target()
 		if key.Kind() != Scalar || key.IsMerge() {
 			continue
