@@ -69,7 +69,7 @@ func reconcileAction(c *cli.Context) error {
 			Client: client, Namespace: c.String("namespace"), Applications: c.String("applications-namespace"), Insecure: c.StringSlice("insecure"),
 			WebhookURL: c.String("webhook-url"), Forge: forge.Kind(c.String("forge")), DryRun: c.Bool("dry-run"),
 		},
-		Known: known, Open: open, Connect: cluster.Connect,
+		Known: known, Open: open,
 	}
 	if in != nil {
 		r.Site.Environments, r.Site.File = in.URL(), defaultEnvironments

@@ -56,9 +56,16 @@ type Client struct {
 // yet. An empty namespace is the context's own. Every request of the client
 // ends with ctx.
 func Connect(ctx context.Context, namespace string) (*Client, error) {
+	return ConnectWith(ctx, "", namespace)
+}
+
+// ConnectWith is Connect with the path of a kubeconfig; "": as kubectl finds it.
+func ConnectWith(ctx context.Context, kubeconfig, namespace string) (*Client, error) {
+	rules := clientcmd.NewDefaultClientConfigLoadingRules()
+	rules.ExplicitPath = kubeconfig
 	overrides := &clientcmd.ConfigOverrides{}
 	overrides.Context.Namespace = namespace
-	raw := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(clientcmd.NewDefaultClientConfigLoadingRules(), overrides)
+	raw := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, overrides)
 	config, err := raw.ClientConfig()
 	if err != nil {
 		return nil, fault.Usage("ClusterUnknown", fmt.Errorf("find the cluster to talk to: %w", err),
@@ -69,30 +76,62 @@ func Connect(ctx context.Context, namespace string) (*Client, error) {
 			return nil, fmt.Errorf("read the namespace of the kubeconfig: %w", err)
 		}
 	}
-	return connect(ctx, namespace, raw, config, &clock.Server{})
+	c := &Client{namespace: namespace, raw: raw, config: config, clock: &clock.Server{}}
+	if err := c.bind(ctx); err != nil {
+		return nil, err
+	}
+	c.discover()
+	return c, nil
 }
 
-func connect(ctx context.Context, namespace string, raw clientcmd.ClientConfig, config *rest.Config, server *clock.Server) (*Client, error) {
+// In is the same cluster with another default namespace, for as long as ctx
+// lives. It knows the kinds that c has found, and looks for others as c does,
+// so c must live as long.
+func (c *Client) In(ctx context.Context, namespace string) (*Client, error) {
+	in := *c
+	in.namespace = namespace
+	in.raw = inNamespace{c.raw, namespace}
+	return &in, in.bind(ctx)
+}
+
+// inNamespace is a kubeconfig whose context has another namespace.
+type inNamespace struct {
+	kubeconfig
+	namespace string
+}
+
+type kubeconfig = clientcmd.ClientConfig // whose name an embedded field cannot have: it is a method's
+
+func (c inNamespace) Namespace() (string, bool, error) { return c.namespace, true, nil }
+
+// discover forgets which kinds the cluster has; they are looked for when one is needed.
+func (c *Client) discover() {
+	c.discovery = memory.NewMemCacheClient(c.typed.Discovery())
+	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(c.discovery)
+}
+
+// bind makes the clients whose requests end with ctx.
+func (c *Client) bind(ctx context.Context) error {
 	silence()
-	bound := rest.CopyConfig(config)
+	bound := rest.CopyConfig(c.config)
 	// The server's own flow control bounds us; client-go's default of five
 	// requests a second would make every deployment slow.
 	bound.QPS, bound.Burst = 100, 200
 	bound.UserAgent = "lockstep"
+	server := c.clock
+	bound.WrapTransport = nil
 	bound.Wrap(func(next http.RoundTripper) http.RoundTripper {
 		return &boundTransport{until: ctx, next: next, clock: server}
 	})
-	c := &Client{namespace: namespace, alive: ctx, raw: raw, config: bound, clock: server}
+	c.alive, c.config = ctx, bound
 	var err error
 	if c.typed, err = kubernetes.NewForConfig(bound); err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+		return fmt.Errorf("make a client for %s: %w", bound.Host, err)
 	}
 	if c.dynamic, err = dynamic.NewForConfig(bound); err != nil {
-		return nil, fmt.Errorf("make a client for %s: %w", config.Host, err)
+		return fmt.Errorf("make a client for %s: %w", bound.Host, err)
 	}
-	c.discovery = memory.NewMemCacheClient(c.typed.Discovery())
-	c.mapper = restmapper.NewDeferredDiscoveryRESTMapper(c.discovery)
-	return c, nil
+	return nil
 }
 
 // silence keeps client-go's own log away: it repeats, unredacted and in the
@@ -103,9 +142,12 @@ var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
 // client's context has ended, such as a failed revision or the end of a lease:
 // its requests go on for a few seconds longer.
 func (c *Client) Detached() (*Client, error) {
-	config := rest.CopyConfig(c.config)
-	config.WrapTransport = nil
-	return connect(extend(c.alive, recordingTime), c.namespace, c.raw, config, c.clock)
+	late, err := c.In(extend(c.alive, recordingTime), c.namespace)
+	if err != nil {
+		return nil, err
+	}
+	late.discover() // what c looks for ends with c
+	return late, nil
 }
 
 // Ended is why the client's context has ended, nil while it has not. Libraries

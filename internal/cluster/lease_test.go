@@ -146,8 +146,7 @@ func TestRow45_LeaseTimesAreTheServers(t *testing.T) {
 	shared := clustertest.Start(t)
 	proxy := shared.Proxy(t)
 	proxy.Skew.Store(int64(time.Hour))
-	t.Setenv("KUBECONFIG", proxy.Kubeconfig)
-	client := shared.Client(t)
+	client := shared.ClientWith(t, proxy.Kubeconfig)
 	o := options("run-1")
 	o.For = 2 * time.Second
 	if _, err := client.Acquire(t.Context(), o); err != nil {

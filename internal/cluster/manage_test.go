@@ -84,8 +84,7 @@ func TestEnsure(t *testing.T) {
 func TestEnsureAwaitsRights(t *testing.T) {
 	on := clustertest.Start(t)
 	role := &rbac.Role{ObjectMeta: metav1.ObjectMeta{Name: "manager"}}
-	t.Setenv("KUBECONFIG", on.Account(t, role))
-	c := on.Client(t)
+	c := on.ClientWith(t, on.Account(t, role))
 	wanted := configMap(on.Namespace, map[string]any{"a": "1"})
 	if changed, err := c.Ensure(t.Context(), wanted, true); err != nil || !changed {
 		t.Errorf("a dry run without rights: %v, %v", changed, err)

@@ -180,7 +180,7 @@ func TestApplicationOfOthers(t *testing.T) {
 	s := start(t)
 	s.Applications = s.ApplicationsNamespace(t)
 	s.Forge = forge.GitHub
-	web := s.source(t, "web", gittest.NewServer(t).Create("acme/web", gittest.Files{"main.go": "package main\n"}).URL, git.Access{})
+	web := s.source(t, "web", gittest.NewInProcessServer(t).Create("acme/web", gittest.Files{"main.go": "package main\n"}).URL, git.Access{})
 	s.ensureApplication(t, web)
 
 	other := *s
@@ -224,7 +224,7 @@ func TestApplicationWithoutForge(t *testing.T) {
 	s := start(t)
 	s.Applications = s.ApplicationsNamespace(t)
 	s.Forge = ""
-	web := s.source(t, "web", gittest.NewServer(t).Create("acme/web", gittest.Files{"main.go": "package main\n"}).URL, git.Access{})
+	web := s.source(t, "web", gittest.NewInProcessServer(t).Create("acme/web", gittest.Files{"main.go": "package main\n"}).URL, git.Access{})
 	changed, err := s.EnsureApplication(t.Context(), web)
 	if fault.Of(err).Kind != fault.KindUsage || len(changed) > 0 || len(s.triggers(t)) > 0 {
 		t.Errorf("got %v, %v, %v", changed, err, slices.Collect(maps.Keys(s.triggers(t))))

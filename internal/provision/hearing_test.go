@@ -235,7 +235,7 @@ func TestTriggerOfEveryForge(t *testing.T) {
 func TestTriggerOfEveryForgeForApplications(t *testing.T) {
 	s := start(t)
 	s.Applications = s.ApplicationsNamespace(t)
-	web := s.source(t, "web", gittest.NewServer(t).Create("acme/web", nil).URL, git.Access{})
+	web := s.source(t, "web", gittest.NewInProcessServer(t).Create("acme/web", nil).URL, git.Access{})
 	for kind, want := range map[forge.Kind]string{forge.GitHub: "push", forge.Gitea: "push", forge.GitLab: "push-gitlab", forge.Bitbucket: "push-bitbucket", forge.BitbucketServer: "push-bitbucket"} {
 		s.Forge = kind
 		s.ensureApplication(t, web)

@@ -31,12 +31,9 @@ type site struct {
 
 func start(t *testing.T) *site {
 	t.Helper()
+	t.Parallel()
 	on := clustertest.Start(t)
-	t.Setenv("KUBECONFIG", on.Lockstep(t))
-	client, err := cluster.Connect(t.Context(), on.Namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := on.ClientWith(t, on.Lockstep(t))
 	return &site{on, provision.Site{Client: client, Namespace: on.Namespace, Environments: "https://git.example.com/" + on.Short() + "/environments"}, on.Namespace}
 }
 
@@ -45,7 +42,7 @@ func start(t *testing.T) *site {
 func (s *site) place(t *testing.T) provision.Place {
 	t.Helper()
 	s.Forge = forge.GitHub
-	repository := gittest.NewServer(t).Create("acme/qa", gittest.Files{"Chart.yaml": "apiVersion: v2\nname: qa\nversion: 0.1.0\n"})
+	repository := gittest.NewInProcessServer(t).Create("acme/qa", gittest.Files{"Chart.yaml": "apiVersion: v2\nname: qa\nversion: 0.1.0\n"})
 	return s.placeAt(t, repository.URL, git.Access{})
 }
 

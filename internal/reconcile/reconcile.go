@@ -80,8 +80,6 @@ type Reconciler struct {
 	Site  provision.Site
 	Known *environment.Environments
 	Open  func(url string) (*git.Remote, error)
-	// Connect reaches the namespace of a release.
-	Connect func(ctx context.Context, namespace string) (*cluster.Client, error)
 }
 
 // atOnce bounds how many environments or applications are looked at at the same time.
@@ -177,7 +175,7 @@ func (r *Reconciler) deployment(ctx context.Context, p provision.Place, result R
 	if err != nil {
 		return result, err
 	}
-	client, err := r.Connect(ctx, p.Namespace)
+	client, err := r.Site.Client.In(ctx, p.Namespace)
 	if err != nil {
 		return result, err
 	}

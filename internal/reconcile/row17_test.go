@@ -112,7 +112,7 @@ func (s *site) proxy(t *testing.T) *clustertest.Proxy {
 		Groups:   []string{"system:serviceaccounts", "system:serviceaccounts:" + s.Namespace, "system:authenticated"},
 	}
 	proxy := as.Proxy(t)
-	t.Setenv("KUBECONFIG", proxy.Kubeconfig)
+	s.client = s.ClientWith(t, proxy.Kubeconfig)
 	return proxy
 }
 

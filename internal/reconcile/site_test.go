@@ -32,6 +32,7 @@ import (
 // host is taken for a GitHub, which without a webhook URL nobody asks anything.
 type site struct {
 	*clustertest.Cluster
+	client       *cluster.Client // of reconcile's account
 	host         *gittest.Server
 	environments *gittest.Repository
 	repositories map[string]*gittest.Repository
@@ -41,9 +42,9 @@ type site struct {
 
 func start(t *testing.T) *site {
 	t.Helper()
+	t.Parallel()
 	on := clustertest.Start(t)
-	t.Setenv("KUBECONFIG", on.Lockstep(t))
-	s := &site{Cluster: on, host: gittest.NewServer(t), repositories: map[string]*gittest.Repository{}, known: &environment.Environments{}}
+	s := &site{Cluster: on, client: on.ClientWith(t, on.Lockstep(t)), host: gittest.NewInProcessServer(t), repositories: map[string]*gittest.Repository{}, known: &environment.Environments{}}
 	for _, name := range []string{"qa", "production"} {
 		s.repositories[name] = s.host.Create("acme/"+name, gittest.Files{"Chart.yaml": "apiVersion: v2\nname: " + name + "\nversion: 0.1.0\n"})
 		s.known.Environments = append(s.known.Environments, environment.Environment{
@@ -61,14 +62,14 @@ func (s *site) runs(name string) string { return s.Short() + "-" + name + "-lock
 
 func (s *site) reconciler(t *testing.T, ctx context.Context) *reconcile.Reconciler {
 	t.Helper()
-	client, err := cluster.Connect(ctx, s.Namespace)
+	client, err := s.client.In(ctx, s.Namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return &reconcile.Reconciler{
 		Site:  provision.Site{Client: client, Namespace: s.Namespace, Environments: s.environments.URL, Forge: forge.GitHub, Insecure: s.insecure},
-		Known: s.known, Connect: cluster.Connect,
-		Open: func(url string) (*git.Remote, error) { return git.NewRemote(url, git.Access{RetryFor: time.Second}) },
+		Known: s.known,
+		Open:  func(url string) (*git.Remote, error) { return git.NewRemote(url, git.Access{RetryFor: time.Second}) },
 	}
 }
 
@@ -152,7 +153,7 @@ func (s *site) deploy(t *testing.T) int {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client, err := cluster.Connect(t.Context(), s.namespace("qa"))
+	client, err := s.client.In(t.Context(), s.namespace("qa"))
 	if err != nil {
 		t.Fatal(err)
 	}

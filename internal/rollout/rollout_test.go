@@ -224,7 +224,7 @@ func TestRow24_CrashLoop(t *testing.T) {
 		fmt.Fprintln(w, "starting with password canary-7c2e\npanic: no database")
 		return true
 	})
-	client := through(t, proxy, on)
+	client := on.ClientWith(t, proxy.Kubeconfig)
 	secret := "---\napiVersion: v1\nkind: Secret\nmetadata: {name: login}\nstringData: {password: canary-7c2e}\n"
 	objects := apply(t, client, deployment("example.com/web:1", clustertest.Unscheduled)+secret)
 	p := pod(t, on, any1)
@@ -350,16 +350,6 @@ func TestWaitEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func through(t *testing.T, proxy *clustertest.Proxy, on *clustertest.Cluster) *cluster.Client {
-	t.Helper()
-	t.Setenv("KUBECONFIG", proxy.Kubeconfig)
-	client, err := cluster.Connect(t.Context(), on.Namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return client
-}
-
 func TestFailedJobShowsItsLog(t *testing.T) {
 	on := clustertest.Start(t)
 	proxy := on.Proxy(t)
@@ -370,7 +360,7 @@ func TestFailedJobShowsItsLog(t *testing.T) {
 		fmt.Fprintln(w, "column is missing")
 		return true
 	})
-	client := through(t, proxy, on)
+	client := on.ClientWith(t, proxy.Kubeconfig)
 	objects := apply(t, client, `apiVersion: batch/v1
 kind: Job
 metadata: {name: migrate}

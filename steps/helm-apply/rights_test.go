@@ -70,11 +70,7 @@ stringData: {password: {{ .Values.key }}}
 // verifyAs does what verify does, through the same rooms.
 func verifyAs(t *testing.T, w *world, account string) {
 	t.Helper()
-	t.Setenv("KUBECONFIG", account)
-	client, err := cluster.Connect(t.Context(), w.on.Namespace)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client := w.on.ClientWith(t, account)
 	rel, err := release.Open(client, "staging")
 	if err != nil {
 		t.Fatal(err)

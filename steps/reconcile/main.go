@@ -96,7 +96,7 @@ func (c *config) reconciler(ctx context.Context, known *environment.Environments
 			Client: client, Namespace: c.Namespace, Environments: in.URL(), File: c.File, Applications: c.Applications, Insecure: c.Insecure,
 			WebhookURL: c.WebhookURL, Forge: forge.Kind(c.Forge), DryRun: c.DryRun,
 		},
-		Known: known, Open: c.open, Connect: cluster.Connect,
+		Known: known, Open: c.open,
 	}, nil
 }
 

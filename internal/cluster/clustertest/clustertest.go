@@ -111,7 +111,13 @@ func (c *Cluster) createNamespace(t testing.TB) {
 // Client connects as an administrator, with the test's namespace.
 func (c *Cluster) Client(t testing.TB) *cluster.Client {
 	t.Helper()
-	client, err := cluster.Connect(t.Context(), c.Namespace)
+	return c.ClientWith(t, c.Kubeconfig)
+}
+
+// ClientWith connects with a kubeconfig, with the test's namespace.
+func (c *Cluster) ClientWith(t testing.TB, kubeconfig string) *cluster.Client {
+	t.Helper()
+	client, err := cluster.ConnectWith(t.Context(), kubeconfig, c.Namespace)
 	if err != nil {
 		t.Fatal(err)
 	}
