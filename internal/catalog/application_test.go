@@ -66,7 +66,8 @@ func names(t *testing.T, c catalog.Catalog) []string {
 // TestApplicationsStandBesideTheEnvironments: in whatever folder these are, and each
 // change is a commit that says what it is.
 func TestApplicationsStandBesideTheEnvironments(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	web := server.Create("web", gittest.Files{"main.go": "package main\n"})
 	repository := server.Create("environments", gittest.Files{"site/" + path: head + staging, "site/README.md": "# Ours\n"})
 	c := in(repository)
@@ -113,7 +114,8 @@ func wantChange(t *testing.T, r *gittest.Repository, operation string) {
 // TestWithoutEnvironmentsThereAreNoApplications: a file is made beside environments.yaml
 // only, not in whatever repository or folder was named by mistake.
 func TestWithoutEnvironmentsThereAreNoApplications(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	web := server.Create("web", gittest.Files{"main.go": "package main\n"})
 	folder := in(web)
 	folder.Where = filepath.Join(t.TempDir(), path)
@@ -136,8 +138,9 @@ func TestWithoutEnvironmentsThereAreNoApplications(t *testing.T) {
 // TestRow01_ManyAddApplications lets many add applications at the same time, the first
 // of them to a file that is not there. Each is there once, by one commit.
 func TestRow01_ManyAddApplications(t *testing.T) {
+	t.Parallel()
 	const many = 6
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	web := server.Create("web", gittest.Files{"main.go": "package main\n"})
 	repository := server.Create("environments", gittest.Files{path: head + staging})
 	var all sync.WaitGroup
@@ -168,7 +171,8 @@ func TestRow01_ManyAddApplications(t *testing.T) {
 // our push was on its way, and ours on top. What says the same is there already, what
 // says something else is not overwritten.
 func TestRow01_AnotherApplicationIsFaster(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	web := server.Create("web", gittest.Files{"main.go": "package main\n"})
 	one, other := written(web.URL, "web"), written(web.URL, "other")
 	for name, test := range map[string]struct {
@@ -181,7 +185,8 @@ func TestRow01_AnotherApplicationIsFaster(t *testing.T) {
 		"a broken file": {"- name: web\n", "- name: web\n", "ApplicationsInvalid", false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("environments", gittest.Files{path: head + staging})
 			overtakenBy(server, repository, gittest.Files{catalog.ApplicationsFile: noApplications + test.theirs})
 			changed, err := add(t, in(repository), web.URL, "web")
@@ -199,7 +204,8 @@ func TestRow01_AnotherApplicationIsFaster(t *testing.T) {
 // that one's name, with its own in the place, and what all of them use; not what both
 // would then write to.
 func TestRow11_WhatWouldBeShared(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	web, shop := server.Create("web", nil), server.Create("shop", nil)
 	for name, test := range map[string]struct {
 		theirs, given edit.Pair

@@ -49,8 +49,9 @@ func known(t *testing.T, r *gittest.Repository) *environment.Environments {
 // TestRow01_ManyComeAtOnce lets many create environments in one file at the same
 // time. Each is there once, by one commit, behind what was there before.
 func TestRow01_ManyComeAtOnce(t *testing.T) {
+	t.Parallel()
 	const many = 10
-	repository := gittest.NewServer(t).Create("environments", gittest.Files{path: head + staging})
+	repository := gittest.NewInProcessServer(t).Create("environments", gittest.Files{path: head + staging})
 	var all sync.WaitGroup
 	for i := range many {
 		all.Go(func() {
@@ -93,6 +94,7 @@ func overtakenBy(server *gittest.Server, repository *gittest.Repository, theirs 
 
 // TestRow01_SomebodyElseIsFaster wants both changes: theirs, and ours on top.
 func TestRow01_SomebodyElseIsFaster(t *testing.T) {
+	t.Parallel()
 	theirs := head + staging + "  frozen: true # until Monday\n"
 	for name, test := range map[string]struct {
 		do   func(catalog.Catalog) (catalog.Changed, error)
@@ -116,7 +118,8 @@ func TestRow01_SomebodyElseIsFaster(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("environments", gittest.Files{path: head + staging})
 			overtaken(server, repository, theirs)
 			changed, err := test.do(in(repository))
@@ -136,13 +139,15 @@ func TestRow01_SomebodyElseIsFaster(t *testing.T) {
 // TestRow01_TheSameFromTwo: what somebody else does at the same time is not done
 // again, and what they do otherwise is not overwritten.
 func TestRow01_TheSameFromTwo(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ theirs, reason string }{
 		"the same":      {"- name: qa\n  repository: https://git.example.com/acme/qa.git\n  namespace: qa\n", ""},
 		"otherwise":     {"- name: qa\n  repository: https://git.example.com/acme/qa.git\n  namespace: theirs\n", "EnvironmentExists"},
 		"a broken file": {"- name: qa\n", environment.Invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("environments", gittest.Files{path: head + staging})
 			overtaken(server, repository, head+staging+test.theirs)
 			changed, err := in(repository).Add(t.Context(), "qa", "", entry("qa"))
@@ -159,7 +164,8 @@ func TestRow01_TheSameFromTwo(t *testing.T) {
 // TestRow10_WithoutTheirHistory: the branch was rewritten while our push was on its
 // way. Ours comes on top of what is there now.
 func TestRow10_WithoutTheirHistory(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("environments", gittest.Files{path: head + staging})
 	repository.Commit("second", gittest.Files{path: head + staging + "  frozen: true\n"})
 	var once sync.Once

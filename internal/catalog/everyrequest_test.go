@@ -33,6 +33,7 @@ const (
 // second and so on, because the server fails or the program is killed, before or behind
 // the server's work. After a repetition all is there, exactly once.
 func TestRow17_EveryRequestMayBeTheLast(t *testing.T) {
+	t.Parallel()
 	for name, e := range map[string]end{
 		"fails":            {before: true},
 		"never tells":      {},
@@ -107,7 +108,7 @@ func addition(t *testing.T, server *gittest.Server) work {
 }
 
 func endAtEvery(t *testing.T, e end, begin func(*testing.T, *gittest.Server) work) {
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	w := begin(t, server)
 	var n, k atomic.Int64
 	var kill context.CancelFunc
@@ -181,6 +182,7 @@ func wantFilled(t *testing.T, when, qa string) {
 // TestRow17_EveryRequestToAForge is the same for what a forge is asked beside Git, with
 // a real Gitea that makes and protects the repository.
 func TestRow17_EveryRequestToAForge(t *testing.T) {
+	t.Parallel()
 	gitea := giteatest.Start(t)
 	source := gitea.Repository("staging", gittest.Files{"Chart.yaml": chart, ".lockstep/holds.json": "{}"})
 	for name, e := range map[string]end{"fails": {before: true}, "never-tells": {}} {

@@ -17,6 +17,7 @@ func reason(err error) string { return fault.Of(err).Reason }
 // TestDeleteLeavesWhatIsShared: also where the same repository is called by another
 // URL.
 func TestDeleteLeavesWhatIsShared(t *testing.T) {
+	t.Parallel()
 	c := catalog.Catalog{Where: "git@git.example.com:acme/environments.git", Path: path, DryRun: true,
 		Open: func(url string) (*git.Remote, error) { return git.NewRemote(url, git.Access{}) }}
 	staging := environment.Environment{Name: "staging"}
@@ -46,7 +47,8 @@ func TestDeleteLeavesWhatIsShared(t *testing.T) {
 // TestTwoFillOneRepository: one of them does, the other is told to look again, and
 // then finds it done.
 func TestTwoFillOneRepository(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("qa", nil)
 	c := in(server.Create("environments", gittest.Files{path: head + staging}))
 	overtaken(server, repository, "")

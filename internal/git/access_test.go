@@ -16,6 +16,7 @@ import (
 )
 
 func TestCertificates(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewTLSServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	_, err := remote(t, repo.URL).Tip(t.Context(), "main")
@@ -35,6 +36,7 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestProxies(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	target, err := url.Parse(s.URL)
@@ -55,6 +57,7 @@ func TestProxies(t *testing.T) {
 }
 
 func TestExtraHeaderOfGitConfigGoesToItsHostOnly(t *testing.T) {
+	t.Parallel()
 	away := gittest.NewServer(t)
 	away.Create("app", gittest.Files{"a": "1"})
 	s := gittest.NewServer(t)
@@ -73,6 +76,7 @@ func TestExtraHeaderOfGitConfigGoesToItsHostOnly(t *testing.T) {
 }
 
 func TestRow42_SubmodulesOnOtherHostsGetTheirOwnCredentials(t *testing.T) {
+	t.Parallel()
 	other := gittest.NewServer(t)
 	lib := other.Create("lib", gittest.Files{"l": "1"})
 	s := gittest.NewServer(t)
@@ -80,11 +84,12 @@ func TestRow42_SubmodulesOnOtherHostsGetTheirOwnCredentials(t *testing.T) {
 	repo := s.Create("app", gittest.Files{
 		".gitmodules": "[submodule \"lib\"]\n\tpath = lib\n\turl = " + lib.URL + "\n[submodule \"near\"]\n\tpath = near\n\turl = ../near.git\n",
 	})
+	checkout := repo.Checkout()
 	for name, m := range map[string]*gittest.Repository{"lib": lib, "near": near} {
-		gittest.Git(t, repo.Work(), "update-index", "--add", "--cacheinfo", "160000,"+m.Head("main")+","+name)
+		gittest.Git(t, checkout, "update-index", "--add", "--cacheinfo", "160000,"+m.Head("main")+","+name)
 	}
-	gittest.Git(t, repo.Work(), "commit", "-qm", "modules")
-	gittest.Git(t, repo.Work(), "push", "-q", "origin", "HEAD:main")
+	gittest.Git(t, checkout, "commit", "-qm", "modules")
+	gittest.Git(t, checkout, "push", "-q", "origin", "HEAD:main")
 	s.RequireLogin("robot", "c4nary")
 	secret := t.TempDir()
 	write(t, secret+"/username", "robot")

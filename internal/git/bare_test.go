@@ -13,6 +13,7 @@ import (
 // TestCreateBareMakesARepository: one that the git program takes, and that we can
 // push to.
 func TestCreateBareMakesARepository(t *testing.T) {
+	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "acme", "qa.git")
 	ok(t, git.CreateBare(dir))
 	same(t, gittest.Git(t, dir, "rev-parse", "--is-bare-repository"), "true")
@@ -46,6 +47,7 @@ func pushFirst(t *testing.T, dir string) git.Hash {
 
 // TestRow17_CreateBareGoesOn from whatever an interruption left.
 func TestRow17_CreateBareGoesOn(t *testing.T) {
+	t.Parallel()
 	whole := filepath.Join(t.TempDir(), "whole.git")
 	ok(t, git.CreateBare(whole))
 	for _, missing := range []string{"HEAD", "config", "refs", "refs/tags", "objects", "objects/pack"} {
@@ -59,6 +61,7 @@ func TestRow17_CreateBareGoesOn(t *testing.T) {
 }
 
 func TestCreateBareSaysWhereItMayNot(t *testing.T) {
+	t.Parallel()
 	file := filepath.Join(t.TempDir(), "file")
 	ok(t, os.WriteFile(file, nil, 0o644))
 	if err := git.CreateBare(filepath.Join(file, "qa.git")); err == nil {
@@ -69,6 +72,7 @@ func TestCreateBareSaysWhereItMayNot(t *testing.T) {
 // TestAFolderThatIsNotThere is told from one that holds no repository: there, one can
 // be made.
 func TestAFolderThatIsNotThere(t *testing.T) {
+	t.Parallel()
 	missing := filepath.Join(t.TempDir(), "missing.git")
 	for _, url := range []string{missing, "file://" + missing} {
 		r := remote(t, url)

@@ -9,6 +9,7 @@ import (
 
 // TestRow45_TheServersClock: what a Git host's answers say of its time is heard.
 func TestRow45_TheServersClock(t *testing.T) {
+	t.Parallel()
 	for _, off := range []time.Duration{0, time.Hour, -time.Hour} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Date", time.Now().Add(off).UTC().Format(http.TimeFormat))

@@ -30,6 +30,7 @@ func clean(t *testing.T, dir string) {
 }
 
 func TestCloneLeavesAnOrdinaryRepository(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", sample)
 		repo.Commit("second", gittest.Files{"README.md": "hello again\n"})
@@ -58,6 +59,7 @@ func TestCloneLeavesAnOrdinaryRepository(t *testing.T) {
 }
 
 func TestCloneOfTagsAndCommitsIsDetached(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", sample)
 	first := repo.Head("main")
@@ -75,6 +77,7 @@ func TestCloneOfTagsAndCommitsIsDetached(t *testing.T) {
 }
 
 func TestCloneAgainOnTheSameFolder(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", sample)
 	dir := t.TempDir()
@@ -91,6 +94,7 @@ func TestCloneAgainOnTheSameFolder(t *testing.T) {
 }
 
 func TestAFailedCloneLeavesNothing(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", sample)
 	top := t.TempDir()
@@ -106,6 +110,7 @@ func TestAFailedCloneLeavesNothing(t *testing.T) {
 }
 
 func TestChangesAreWhatGitStatusShows(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", sample)
 	dir := t.TempDir()
@@ -158,12 +163,13 @@ func TestChangesAreWhatGitStatusShows(t *testing.T) {
 }
 
 func TestResetMovesOnlyWhatDiffers(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", sample)
 	dir := t.TempDir()
 	r := clone(t, repo.URL, git.CloneOptions{Dir: dir, Depth: 1})
 	repo.Git("update-ref", "refs/keep/first", "main")
-	gittest.Git(t, repo.Work(), "rm", "-q", "-r", "charts", "link")
+	repo.Remove("no charts", "charts", "link")
 	repo.Commit("second", gittest.Files{"README.md": "2\n", "link/now/a/folder": "x", "charts@": "link"})
 	ok(t, os.WriteFile(filepath.Join(dir, "bin/run"), []byte("mine"), 0o755))
 	rem := remote(t, repo.URL)

@@ -47,6 +47,7 @@ func pushes(s *gittest.Server) int {
 }
 
 func TestRow01_APushThatLostARaceIsToldApart(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", gittest.Files{"a": "1", "b": "1"})
 		r := remote(t, repo.URL)
@@ -66,8 +67,10 @@ func TestRow01_APushThatLostARaceIsToldApart(t *testing.T) {
 // The race is lost between the server's list of refs and its lock: only the
 // server sees it, and every server says it in words of its own.
 func TestRow06_ARaceInsideTheServerIsDecidedByTheRef(t *testing.T) {
+	t.Parallel()
 	for _, words := range []string{"cannot lock ref", "incorrect old value provided", "failed to update ref", "stale info", "es tut mir leid"} {
 		t.Run(words, func(t *testing.T) {
+			t.Parallel()
 			s := gittest.NewServer(t)
 			repo := s.Create("app", gittest.Files{"a": "1"})
 			other := repo.CommitTo("other", "theirs", gittest.Files{"b": "2"})
@@ -86,6 +89,7 @@ func TestRow06_ARaceInsideTheServerIsDecidedByTheRef(t *testing.T) {
 }
 
 func TestRow06_ARealRaceForOneRefHasOneWinner(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	const writers = 6
@@ -114,6 +118,7 @@ func TestRow06_ARealRaceForOneRefHasOneWinner(t *testing.T) {
 }
 
 func TestRow04_TheAnswerWasLostButThePushArrived(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", gittest.Files{"a": "1"})
 		r := remote(t, repo.URL)
@@ -127,6 +132,7 @@ func TestRow04_TheAnswerWasLostButThePushArrived(t *testing.T) {
 }
 
 func TestRow04_SomebodyPushedOnTopMeanwhile(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", gittest.Files{"a": "1", "b": "1"})
 		r := remote(t, repo.URL)
@@ -146,6 +152,7 @@ func TestRow04_SomebodyPushedOnTopMeanwhile(t *testing.T) {
 }
 
 func TestRow04_TheRequestWasLost(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	r := remote(t, repo.URL)
@@ -165,6 +172,7 @@ func TestRow04_TheRequestWasLost(t *testing.T) {
 
 // Our answer was lost and then the branch was put elsewhere: not ours.
 func TestRow04_ALostAnswerIsNoExcuse(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	r := remote(t, repo.URL)
@@ -181,8 +189,10 @@ func TestRow04_ALostAnswerIsNoExcuse(t *testing.T) {
 }
 
 func TestRow05_AHookRefuses(t *testing.T) {
+	t.Parallel()
 	for _, hook := range []string{"pre-receive", "update"} {
 		t.Run(hook, func(t *testing.T) {
+			t.Parallel()
 			s := gittest.NewServer(t)
 			repo := s.Create("app", gittest.Files{"a": "1"})
 			repo.Hook(hook, `printf 'branch main is \033[31mprotected\033[0m\nask ops' >&2; exit 1`)
@@ -206,6 +216,7 @@ func TestRow05_AHookRefuses(t *testing.T) {
 }
 
 func TestRow07_ARenewedTokenIsReadAgainOnce(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	s.RequireLogin("robot", "new-token")
@@ -229,6 +240,7 @@ func TestRow07_ARenewedTokenIsReadAgainOnce(t *testing.T) {
 }
 
 func TestRow07_ForbiddenIsRefusedAtOnce(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	r := remote(t, repo.URL)
@@ -242,8 +254,10 @@ func TestRow07_ForbiddenIsRefusedAtOnce(t *testing.T) {
 }
 
 func TestRow08_ABusyServerIsAskedAgain(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{429, 500, 502, 503, 504} {
 		t.Run(fmt.Sprint(status), func(t *testing.T) {
+			t.Parallel()
 			s := gittest.NewServer(t)
 			repo := s.Create("app", gittest.Files{"a": "1"})
 			r := remote(t, repo.URL)
@@ -256,6 +270,7 @@ func TestRow08_ABusyServerIsAskedAgain(t *testing.T) {
 }
 
 func TestRow08_RetryAfterIsHonoured(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	s.Before(gittest.Status(1, 429, gittest.Any, "Retry-After", "1"))
@@ -268,6 +283,7 @@ func TestRow08_RetryAfterIsHonoured(t *testing.T) {
 }
 
 func TestRow08_OneDeadlineBoundsAllAttempts(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	s.Before(gittest.Status(-1, 503, gittest.Any, "Retry-After", "3600"))
@@ -280,6 +296,7 @@ func TestRow08_OneDeadlineBoundsAllAttempts(t *testing.T) {
 }
 
 func TestRow08_AConnectionLostInThePackIsTriedAgain(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": strings.Repeat("abc", 1000)})
 	var fetches atomic.Int32
@@ -298,6 +315,7 @@ func TestRow08_AConnectionLostInThePackIsTriedAgain(t *testing.T) {
 }
 
 func TestRow09_WhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		empty := s.Create("empty", nil)
 		_, err := remote(t, empty.URL).Tip(t.Context(), "")
@@ -338,6 +356,7 @@ func TestRow09_WhatIsNotThere(t *testing.T) {
 }
 
 func TestRow10_RewrittenHistoryIsSeenAndNeverForcedOver(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	first := repo.Head("main")
@@ -357,6 +376,7 @@ func TestRow10_RewrittenHistoryIsSeenAndNeverForcedOver(t *testing.T) {
 }
 
 func TestRow40_WhatIsNeverRightIsRefusedBeforeAnything(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{
 		"", " ", "--upload-pack=touch x", "-x", "https://-host/x", "ssh://-oProxyCommand=x/y", "ssh://host/-x", "ssh://-x@host/y",
 		"git@host:it's.git", "ssh://git@host/a'b", "ssh://git@host/a%27b", "git@host:$(id)", "git@host:-x", "ext::sh -c id", "git://host/x",
@@ -394,6 +414,7 @@ func TestRow40_WhatIsNeverRightIsRefusedBeforeAnything(t *testing.T) {
 }
 
 func TestRow42_CredentialsStayAtHome(t *testing.T) {
+	t.Parallel()
 	away := gittest.NewServer(t)
 	there := away.Create("app", gittest.Files{"a": "1"})
 	home := gittest.NewServer(t)
@@ -431,6 +452,7 @@ func TestRow42_CredentialsStayAtHome(t *testing.T) {
 }
 
 func TestRow42_ARedirectOfAPushIsNotFollowed(t *testing.T) {
+	t.Parallel()
 	away := gittest.NewServer(t)
 	away.Create("app", gittest.Files{"a": "1"})
 	s := gittest.NewServer(t)
@@ -450,6 +472,7 @@ func TestRow42_ARedirectOfAPushIsNotFollowed(t *testing.T) {
 }
 
 func TestRow46_NoSecretInErrorsURLsOrFiles(t *testing.T) {
+	t.Parallel()
 	const canary = "c4nary-t0ken"
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
@@ -489,6 +512,7 @@ func TestRow46_NoSecretInErrorsURLsOrFiles(t *testing.T) {
 // Of several refs, somebody else makes one as we would have, while our push is
 // on its way: no refusal, the others are still to be made.
 func TestRow06_SomebodyMadeOneOfSeveralRefs(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	first := repo.Head("main")
@@ -511,6 +535,7 @@ func TestRow06_SomebodyMadeOneOfSeveralRefs(t *testing.T) {
 // A server refuses while another push still holds the lock: the ref has not
 // moved when it is read again, and has a moment later.
 func TestRow06_TheOtherPushIsNotYetDone(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	other := repo.CommitTo("other", "theirs", gittest.Files{"b": "2"})

@@ -11,6 +11,7 @@ import (
 )
 
 func TestNotesAreReadByTheGitProgramAndBack(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	commit := git.Hash(repo.Head("main"))
@@ -36,6 +37,7 @@ func TestNotesAreReadByTheGitProgramAndBack(t *testing.T) {
 }
 
 func TestNotesOfManyAtOnceAllArrive(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	commit := git.Hash(repo.Head("main"))

@@ -126,6 +126,7 @@ func names(t testing.TB, r *Repository) []string {
 // TestRow41_APackThatLies: each is refused within moments and a few megabytes,
 // whatever it claims.
 func TestRow41_APackThatLies(t *testing.T) {
+	t.Parallel()
 	hello := whole("hello\n")
 	zeros := strings.Repeat("\x00", 8<<20)
 	bomb := made(len(zeros), 80*len(zeros), slices.Repeat([]byte{0xf0, 0, 0, 0x80}, 80)...)
@@ -181,6 +182,7 @@ func TestRow41_APackThatLies(t *testing.T) {
 }
 
 func TestPacksAsGitWritesThem(t *testing.T) {
+	t.Parallel()
 	for name, b := range realPacks(t) {
 		for where, r := range stores(t) {
 			if err := r.takePack(bytes.NewReader(b)); err != nil {

@@ -21,6 +21,7 @@ var someone = git.Signature{Name: "Some One", Email: "someone@example.com", When
 func protocols(t *testing.T, test func(t *testing.T, s *gittest.Server)) {
 	t.Run("v2", func(t *testing.T) { test(t, gittest.NewServer(t)) })
 	t.Run("v0", func(t *testing.T) {
+		t.Parallel()
 		s := gittest.NewServer(t)
 		s.OldProtocol()
 		test(t, s)
@@ -60,6 +61,7 @@ func same[T comparable](t *testing.T, got, want T) {
 }
 
 func TestTipFindsWhatAUserNames(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("acme/app", gittest.Files{"a": "1"})
 		first := repo.Head("main")
@@ -89,6 +91,7 @@ func TestTipFindsWhatAUserNames(t *testing.T) {
 }
 
 func TestFetchCommitPush(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", gittest.Files{"values.yaml": "a: 1\n", "charts/b/c.txt": "c", "run.sh*": "#!/bin/sh\n", "link@": "values.yaml"})
 		repo.Commit("second", gittest.Files{"values.yaml": "a: 2\n"})
@@ -129,6 +132,7 @@ func TestFetchCommitPush(t *testing.T) {
 }
 
 func TestPushSendsOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1", "b/c": "2", "b/d/e": "3"})
 	repo.Hook("pre-receive", `ls "$GIT_OBJECT_DIRECTORY"/?? "$GIT_OBJECT_DIRECTORY"/pack 2>/dev/null | grep -c '^[0-9a-f]\{38\}$' >"$GIT_DIR/count"; exit 0`)
@@ -148,6 +152,7 @@ func TestPushSendsOnlyWhatIsNew(t *testing.T) {
 }
 
 func TestCommitWithoutAChangeIsItsParent(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	r, mem := remote(t, repo.URL), git.NewMemory()
@@ -160,6 +165,7 @@ func TestCommitWithoutAChangeIsItsParent(t *testing.T) {
 }
 
 func TestAnExactCommitIsFetchedFromAnyServer(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", gittest.Files{"a": "1"})
 		first := repo.Head("main")
@@ -177,6 +183,7 @@ func TestAnExactCommitIsFetchedFromAnyServer(t *testing.T) {
 }
 
 func TestHistoryDeepensAndTellsWhereItIsCut(t *testing.T) {
+	t.Parallel()
 	protocols(t, func(t *testing.T, s *gittest.Server) {
 		repo := s.Create("app", gittest.Files{"a": "0"})
 		first := git.Hash(repo.Head("main"))
@@ -209,6 +216,7 @@ func TestHistoryDeepensAndTellsWhereItIsCut(t *testing.T) {
 }
 
 func TestACancelledContextEndsACall(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	s.Before(gittest.Status(-1, 503, gittest.Any))
@@ -225,6 +233,7 @@ func TestACancelledContextEndsACall(t *testing.T) {
 // TestRow43_TheDefaultBranchBehindManyOthers: of a thousand branches and more
 // not all are kept to find the one that HEAD points to.
 func TestRow43_TheDefaultBranchBehindManyOthers(t *testing.T) {
+	t.Parallel()
 	server := gittest.NewServer(t)
 	repository := server.Create("many", gittest.Files{"f": "x"})
 	var refs strings.Builder

@@ -48,6 +48,7 @@ func pushSigned(t *testing.T, repo *gittest.Repository, key *signature.Key) git.
 // TestSignedCommitsAreVerifiedByTheGitProgram lets git look at commits and tags
 // that were signed here.
 func TestSignedCommitsAreVerifiedByTheGitProgram(t *testing.T) {
+	t.Parallel()
 	ssh := signaturetest.SSH(t, "ed25519", "", "correct horse")
 	gpg := signaturetest.NewGPG(t)
 	allowed := signaturetest.Allow(t, "ci@example.com "+ssh.Public)
@@ -59,6 +60,7 @@ func TestSignedCommitsAreVerifiedByTheGitProgram(t *testing.T) {
 		"OpenPGP": {gpg.Key("rsa2048", "sign", "correct horse"), [][2]string{{"gpg.program", wrapper(t, gpg)}}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			repo := gittest.NewServer(t).Create("app", gittest.Files{"a": "1"})
 			commit := pushSigned(t, repo, keyOf(t, test.pair))
 			for _, s := range test.settings {
@@ -82,6 +84,7 @@ func wrapper(t *testing.T, gpg signaturetest.GPG) string {
 
 // TestCommitsThatTheGitProgramSigned are read here.
 func TestCommitsThatTheGitProgramSigned(t *testing.T) {
+	t.Parallel()
 	pair := signaturetest.SSH(t, "ed25519", "", "")
 	repo := gittest.NewServer(t).Create("app", gittest.Files{"a": "1"})
 	commit := signedByGit(repo, pair, "main")
@@ -104,6 +107,7 @@ func signedByGit(repo *gittest.Repository, pair signaturetest.Pair, branch strin
 // TestRow47_CommitsThatAreNotVerified: unsigned, by another, and changed after
 // it was signed.
 func TestRow47_CommitsThatAreNotVerified(t *testing.T) {
+	t.Parallel()
 	pair, stranger := signaturetest.SSH(t, "ed25519", "", ""), signaturetest.SSH(t, "ed25519", "", "")
 	for name, test := range map[string]struct {
 		change func(commit string) string
@@ -125,6 +129,7 @@ func TestRow47_CommitsThatAreNotVerified(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			repo := gittest.NewServer(t).Create("app", gittest.Files{"a": "1"})
 			repo.GitIn("", "hash-object", "-t", "tree", "-w", "--stdin")
 			commit := git.Hash(repo.Head("main"))

@@ -55,6 +55,7 @@ func unhex(c byte) byte {
 }
 
 func TestRow39_TreesThatGitFsckRefuses(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "1"})
 	blob := repo.GitIn("#!/bin/sh\ntouch /tmp/owned\n", "hash-object", "-w", "--stdin")
@@ -103,6 +104,7 @@ func TestRow39_TreesThatGitFsckRefuses(t *testing.T) {
 }
 
 func TestRow36_NothingIsWrittenThroughALink(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"Chart.lock@": "../outside/file", "charts@": "/", "up@": "../outside", "ok": "1"})
 	top := t.TempDir()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestRow44_WhyAWorkspaceCannotBeWritten(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		cause  error
 		reason string

@@ -19,6 +19,7 @@ import (
 // hangs or does its work without answering, at its first request, its second
 // and so on. After a repetition the promotion is there, exactly once.
 func TestRow17_EveryRequestMayBeTheLast(t *testing.T) {
+	t.Parallel()
 	const most = 20 // far more requests than a promotion needs
 	for name, fail := range map[string]func(http.ResponseWriter, *http.Request) bool{
 		"fails": func(w http.ResponseWriter, _ *http.Request) bool {
@@ -34,6 +35,7 @@ func TestRow17_EveryRequestMayBeTheLast(t *testing.T) {
 		"never tells": nil, // it does its work, and the answer is lost
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			reached := true
 			for k := int64(1); k <= most && reached; k++ {
 				reached = atRequest(t, k, fail)
@@ -48,7 +50,7 @@ func TestRow17_EveryRequestMayBeTheLast(t *testing.T) {
 // atRequest promotes against a server whose k-th request fails, and then again.
 // It reports whether there was a k-th request.
 func atRequest(t *testing.T, k int64, fail func(http.ResponseWriter, *http.Request) bool) bool {
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("env", gittest.Files{"Chart.yaml": list("1.0.0")})
 	var n atomic.Int64
 	at := func(*http.Request) bool { return n.Add(1) == k }
@@ -71,7 +73,7 @@ func atRequest(t *testing.T, k int64, fail func(http.ResponseWriter, *http.Reque
 		_, err = p.Into(ctx, promotion.Target{Environment: "staging", Remote: remote, Path: "."})
 		return err
 	}
-	_ = promote(2 * time.Second) // it may fail, or have had another try
+	_ = promote(500 * time.Millisecond) // it may fail, or have had another try
 	if n.Load() < k {
 		return false
 	}

@@ -40,10 +40,11 @@ const header = "apiVersion: lockstep.dev/v1alpha1\nkind: Environments\nenvironme
 
 // TestRow45_WindowsGoByTheHostsClock: what time it is here decides nothing.
 func TestRow45_WindowsGoByTheHostsClock(t *testing.T) {
+	t.Parallel()
 	const file = header + `- {name: staging, repository: "%s/staging.git", namespace: acme, promotion: Auto, windows: [{days: Mon, hours: "09:00-16:00", zone: UTC}]}` + "\n"
 	monday := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	for hour, want := range map[int]promotion.Outcome{10: promotion.Promoted, 17: promotion.Waiting} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 		server.Before(func(w http.ResponseWriter, _ *http.Request) bool {
 			w.Header().Set("Date", monday.Add(time.Duration(hour)*time.Hour).Format(http.TimeFormat))
@@ -58,8 +59,9 @@ func TestRow45_WindowsGoByTheHostsClock(t *testing.T) {
 
 // TestRecordsAreReadOnce: however many environments are after one.
 func TestRecordsAreReadOnce(t *testing.T) {
+	t.Parallel()
 	asked := func(environments int) int {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 		repository.Git("notes", "--ref=lockstep", "add", "-m", "no record", "main")
 		file := header + `- {name: staging, repository: "%s/staging.git", namespace: staging, promotion: Manual}` + "\n"
@@ -84,13 +86,14 @@ func TestRecordsAreReadOnce(t *testing.T) {
 // TestRow47_GatesBelieveSignedRecords: where the environment before has a
 // recordKey, what anybody else wrote does not open the gate.
 func TestRow47_GatesBelieveSignedRecords(t *testing.T) {
+	t.Parallel()
 	key, public := newKey(t)
 	stranger, _ := newKey(t)
 	for name, c := range map[string]struct {
 		by   *signature.Key
 		want promotion.Outcome
 	}{"unsigned": {nil, promotion.Waiting}, "by a stranger": {stranger, promotion.Waiting}, "by the key": {key, promotion.Promoted}} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.1")})
 		server.Create("production", gittest.Files{"Chart.yaml": list("1.0.0")})
 		line, err := environment.Record{
@@ -113,6 +116,7 @@ func TestRow47_GatesBelieveSignedRecords(t *testing.T) {
 // wait for those whose forge is down. The one that is left over is reported, and
 // may be tried again.
 func TestRow49_ForgeDown(t *testing.T) {
+	t.Parallel()
 	const file = header + `- {name: staging, repository: "%s/acme/staging.git", namespace: a, promotion: Auto}
 - {name: canary, repository: "%s/acme/canary.git", namespace: b, promotion: Auto, delivery: pull-request}
 - {name: production, repository: "%s/acme/production.git", namespace: c, promotion: Auto, delivery: commit}
@@ -121,7 +125,7 @@ func TestRow49_ForgeDown(t *testing.T) {
 		"refuses": func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) },
 		"hangs":   func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() },
 	} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repositories := map[string]*gittest.Repository{}
 		for _, env := range []string{"staging", "canary", "production"} {
 			repositories[env] = server.Create("acme/"+env, gittest.Files{"Chart.yaml": list("1.0.0")})

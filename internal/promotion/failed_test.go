@@ -38,7 +38,8 @@ func recorded(t *testing.T, r *gittest.Repository, state environment.State, revi
 // failed brings back what was verified, and the version that failed does not come again
 // by itself; a newer one does.
 func TestRow26_GoesBackByItself(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0"), "values.yaml": "a: 1\n"})
 	recorded(t, repository, environment.Verified, 1, "1.0.0")
 	failed := repository.Commit("chore: promote web", gittest.Files{"Chart.yaml": list("1.0.1"), "values.yaml": "a: 2\n"})
@@ -86,7 +87,8 @@ func TestRow26_GoesBackByItself(t *testing.T) {
 
 // TestRow26_ARollbackThatFailsStays: it would go round in circles.
 func TestRow26_ARollbackThatFailsStays(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": list("0.9.0")})
 	recorded(t, repository, environment.Verified, 1, "0.9.0")
 	repository.Commit("feat: web", gittest.Files{"Chart.yaml": list("1.0.0")})
@@ -107,6 +109,7 @@ func TestRow26_ARollbackThatFailsStays(t *testing.T) {
 
 // TestRow26_StaysAsItIs: everything that is no reason to go back.
 func TestRow26_StaysAsItIs(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		file     string
 		before   environment.State // of the commit before
@@ -122,7 +125,8 @@ func TestRow26_StaysAsItIs(t *testing.T) {
 		"nothing was ever verified": {goesBack, environment.Failed, environment.Failed, 2, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 			recorded(t, repository, c.before, 1, "1.0.0")
 			repository.Commit("feat: web", gittest.Files{"Chart.yaml": list("1.0.1")})
@@ -143,6 +147,7 @@ func TestRow26_StaysAsItIs(t *testing.T) {
 // TestRow26_WhatPeopleDecidedStays: what is held does not move by itself, and what was
 // rejected does not come back.
 func TestRow26_WhatPeopleDecidedStays(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		holds string
 		stays bool
@@ -155,7 +160,8 @@ func TestRow26_WhatPeopleDecidedStays(t *testing.T) {
 		"another one's version rejected": {`{"application":"api","version":"1.0.0"}`, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 			recorded(t, repository, environment.Verified, 1, "1.0.0")
 			repository.Commit("feat: web", gittest.Files{"Chart.yaml": list("1.0.1"), heldFile: `{"holds":[` + c.holds + `]}`})
@@ -173,9 +179,11 @@ func TestRow26_WhatPeopleDecidedStays(t *testing.T) {
 // TestRow26_WhatWasVerifiedStays: a run that finds it unhealthy later found something
 // else, and so did one of a commit that changes nothing that is deployed.
 func TestRow26_WhatWasVerifiedStays(t *testing.T) {
+	t.Parallel()
 	for name, hold := range map[string]bool{"the same commit": false, "a hold on top": true} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 			recorded(t, repository, environment.Verified, 1, "1.0.0")
 			repository.Commit("feat: web", gittest.Files{"Chart.yaml": list("1.0.1")})
@@ -197,7 +205,8 @@ func TestRow26_WhatWasVerifiedStays(t *testing.T) {
 // TestRow26_BesideAnother: commits of another environment in the same repository are
 // none of this one's.
 func TestRow26_BesideAnother(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	at := func(web string) gittest.Files { return gittest.Files{"staging/Chart.yaml": list(web)} }
 	repository := server.Create("both", at("0.9.0"))
 	recorded(t, repository, environment.Verified, 1, "0.9.0")
@@ -222,7 +231,8 @@ func TestRow26_BesideAnother(t *testing.T) {
 
 // TestRow26_AFixMeanwhile: what comes while it goes back is not taken back unseen.
 func TestRow26_AFixMeanwhile(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 	recorded(t, repository, environment.Verified, 1, "1.0.0")
 	repository.Commit("feat: web", gittest.Files{"Chart.yaml": list("1.0.1")})

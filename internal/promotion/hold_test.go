@@ -19,6 +19,7 @@ const heldFile = ".lockstep/holds.json"
 // TestRow02_HoldsAreHeeded: who may promote while what is held, by Apply, which
 // every way of promoting goes through.
 func TestRow02_HoldsAreHeeded(t *testing.T) {
+	t.Parallel()
 	const all, web, other, rejected, newer = `{}`, `{"application":"web"}`, `{"application":"api"}`, `{"application":"web","version":"1.0.1"}`, `{"application":"web","version":"1.0.2"}`
 	for name, c := range map[string]struct {
 		holds  string
@@ -72,7 +73,8 @@ func TestRow02_HoldsAreHeeded(t *testing.T) {
 // TestRow02_HoldMeanwhile: a rollback that lands between the look at the branch
 // and the push of an automatic promotion is not undone by it.
 func TestRow02_HoldMeanwhile(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 	e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", namespace: staging, promotion: Auto}`+"\n")
 	var once sync.Once
@@ -100,6 +102,7 @@ func TestRow02_HoldMeanwhile(t *testing.T) {
 // whole is taken back as well, and each of them is held; a rollback of one
 // application leaves others alone, and takes back what comes of its own.
 func TestRow01_RollbackMeanwhile(t *testing.T) {
+	t.Parallel()
 	two := func(web, api string) string {
 		return list(web) + "- name: api\n  version: " + api + "\n  repository: https://a\n"
 	}
@@ -112,7 +115,8 @@ func TestRow01_RollbackMeanwhile(t *testing.T) {
 		"that application": {"web", two("1.0.2", "1.0.0"), two("1.0.0", "1.0.0"), []string{"web"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("staging", gittest.Files{"Chart.yaml": two("1.0.0", "1.0.0")})
 			to := repository.Head("main")
 			repository.Commit("feat: web", gittest.Files{"Chart.yaml": two("1.0.1", "1.0.0")})
@@ -151,8 +155,9 @@ func TestRow01_RollbackMeanwhile(t *testing.T) {
 // TestRow02_HoldAfterTheWish: a hold decides about what somebody asked for by name
 // before, and which waited.
 func TestRow02_HoldAfterTheWish(t *testing.T) {
+	t.Parallel()
 	const file = header + `- {name: staging, repository: "%s/staging.git", namespace: staging, promotion: Manual, frozen: FROZEN}` + "\n"
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 	e, known := everywhere(t, server, strings.Replace(file, "FROZEN", "true", 1))
 	e.Exact, e.ByName = true, true

@@ -28,7 +28,7 @@ func (h *host) wants(intents ...promotion.Intent) {
 
 func newHost(t *testing.T, files gittest.Files) host {
 	t.Helper()
-	h := host{server: gittest.NewServer(t)}
+	h := host{server: gittest.NewInProcessServer(t)}
 	h.repository = h.server.Create("env", files)
 	remote, err := git.NewRemote(h.repository.URL, git.Access{})
 	if err != nil {
@@ -57,6 +57,7 @@ func webTo(version string) []promotion.Intent {
 // TestRow01_LosingEveryRaceEnds: somebody else always pushes first. The change
 // lands when they stop, and fails as "try again" when they do not.
 func TestRow01_LosingEveryRaceEnds(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		races    int
 		patience time.Duration
@@ -98,6 +99,7 @@ func reason(err error) string {
 // TestLandStopsWithItsContext: a signal ends the waiting at once, and nothing
 // is left at the remote or here.
 func TestLandStopsWithItsContext(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, gittest.Files{"Chart.yaml": list("1.0.0")})
 	ctx, cancel := context.WithCancel(t.Context())
 	h.server.Before(func(_ http.ResponseWriter, r *http.Request) bool {
@@ -119,6 +121,7 @@ func TestLandStopsWithItsContext(t *testing.T) {
 // TestRow31_ReplayLooksForVendoredCharts: the branch began to vendor charts
 // after the intent was noted.
 func TestRow31_ReplayLooksForVendoredCharts(t *testing.T) {
+	t.Parallel()
 	h := newHost(t, gittest.Files{"Chart.yaml": list("1.0.0")})
 	h.wants(webTo("1.0.1")...)
 	h.repository.Commit("vendor", gittest.Files{"charts/web-1.0.0.tgz": "archive"})
@@ -130,6 +133,7 @@ func TestRow31_ReplayLooksForVendoredCharts(t *testing.T) {
 
 // TestSeveralIntentsOfOneFile are one commit, also on another tip.
 func TestSeveralIntentsOfOneFile(t *testing.T) {
+	t.Parallel()
 	two := list("1.0.0") + "- {name: api, version: 2.0.0}\n"
 	h := newHost(t, gittest.Files{"Chart.yaml": two})
 	h.wants(append(webTo("1.0.1"), promotion.Intent{

@@ -15,6 +15,7 @@ import (
 // TestManyAddAndRemove: applications come and go at the same time as versions
 // rise, and nobody's change is lost.
 func TestManyAddAndRemove(t *testing.T) {
+	t.Parallel()
 	r := newRush(t)
 	landed := atOnce(t, writers, func(i int) (promotion.Landed, error) {
 		p := r.promotion(i, nil)
@@ -57,8 +58,9 @@ func TestManyAddAndRemove(t *testing.T) {
 // TestRow02_WhatWasAddedMeanwhileIsPromoted: somebody else adds the application
 // while we do. Ours is a promotion then, by the rules of one.
 func TestRow02_WhatWasAddedMeanwhileIsPromoted(t *testing.T) {
+	t.Parallel()
 	for theirs, want := range map[string]string{"1.0.0": "1.0.1", "1.0.2": "1.0.2"} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", gittest.Files{"Chart.yaml": "name: env\n"})
 		e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto}`+"\n")
 		e.Add, e.Chart.Repository = true, "https://a"
@@ -80,6 +82,7 @@ func TestRow02_WhatWasAddedMeanwhileIsPromoted(t *testing.T) {
 // TestRow31_VendoredChartsComeAndGoByHand: an archive that stays would be
 // deployed, and one that is missing would not.
 func TestRow31_VendoredChartsComeAndGoByHand(t *testing.T) {
+	t.Parallel()
 	more := func(e *promotion.Everywhere) {
 		e.Add, e.Chart = true, edit.Selector{Name: "api", Repository: "https://a"}
 	}
@@ -94,7 +97,7 @@ func TestRow31_VendoredChartsComeAndGoByHand(t *testing.T) {
 		"one less":            {gittest.Files{"Chart.yaml": list("1.0.0"), "charts/web-1.0.0.tgz": "x"}, func(e *promotion.Everywhere) { e.Remove = true }},
 	} {
 		files, change := test.files, test.change
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", files)
 		before := repository.Head("main")
 		e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto}`+"\n")
@@ -111,13 +114,14 @@ func TestRow31_VendoredChartsComeAndGoByHand(t *testing.T) {
 // TestRow30_AChartIsNotAddedTwice: by another name or from a mirror it would be
 // deployed beside itself.
 func TestRow30_AChartIsNotAddedTwice(t *testing.T) {
+	t.Parallel()
 	for name, chart := range map[string]edit.Selector{
 		"from elsewhere":       {Name: "web", Repository: "https://elsewhere"},
 		"by an alias":          {Name: "web", Repository: "https://a", Alias: "front"},
 		"elsewhere and so":     {Name: "web", Repository: "https://elsewhere", Alias: "front"},
 		"its name is taken by": {Name: "other", Repository: "https://a", Alias: "web"},
 	} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 		before := repository.Head("main")
 		e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto}`+"\n")

@@ -18,6 +18,7 @@ import (
 // Here the branch is listed from before a push that carried our request out, and the
 // requests from after it. The request is gone, and its commit is found nevertheless.
 func TestRow04_ListedWhileItWasCarriedOut(t *testing.T) {
+	t.Parallel()
 	r := newRush(t)
 	id, seal, text := sealed(t, r.remote(t), time.Now())
 	r.leave(t, id, seal, text) // in front of ours, which has to wait

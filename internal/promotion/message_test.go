@@ -26,6 +26,7 @@ func compose(t *testing.T, m promotion.Message, applied ...promotion.Applied) st
 }
 
 func TestMessage(t *testing.T) {
+	t.Parallel()
 	got := compose(t, promotion.Message{
 		Changelog: "fix: one\n\nfeat: two\n",
 		Trailers:  []string{"Lockstep-Environment: staging", "Lockstep-Source: ", "lockstep-operation: rollback"},
@@ -47,6 +48,7 @@ lockstep-operation: rollback
 }
 
 func TestSubjects(t *testing.T) {
+	t.Parallel()
 	value := promotion.Applied{Outcome: promotion.Promoted, Intent: promotion.Intent{
 		Kind: promotion.Value, File: "values.yaml", Name: ".image.tag", From: "1", To: "2"}}
 	superseded := promoted("old", "1.0.0", "0.9.0")
@@ -66,6 +68,7 @@ func TestSubjects(t *testing.T) {
 // TestRow46_ChangelogIsHarmless: other people's subjects tell no CI system to
 // skip, pass for no trailer and control no terminal.
 func TestRow46_ChangelogIsHarmless(t *testing.T) {
+	t.Parallel()
 	for line, want := range map[string]string{
 		"fix [skip ci]":                          "- fix (skip ci)",
 		"fix [CI Skip] [no ci]":                  "- fix (CI Skip) (no ci)",
@@ -95,6 +98,7 @@ func TestRow46_ChangelogIsHarmless(t *testing.T) {
 }
 
 func TestChangelogIsBounded(t *testing.T) {
+	t.Parallel()
 	var log strings.Builder
 	for i := range 100 {
 		fmt.Fprintf(&log, "commit %d\n", i)
@@ -106,6 +110,7 @@ func TestChangelogIsBounded(t *testing.T) {
 }
 
 func TestRow46_TrailersStayOneLine(t *testing.T) {
+	t.Parallel()
 	text := compose(t, promotion.Message{Trailers: []string{"Lockstep-Run: a\nLockstep-Operation: rollback"}}, promoted("web", "1", "2"))
 	if !strings.Contains(text, "\nLockstep-Run: a Lockstep-Operation: rollback\n") {
 		t.Errorf("a trailer made another:\n%s", text)

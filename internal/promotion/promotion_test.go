@@ -34,6 +34,7 @@ func list(version string) string {
 }
 
 func TestRow02_WhatWins(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		now, from, to string
 		exact         bool
@@ -73,6 +74,7 @@ func TestRow02_WhatWins(t *testing.T) {
 // TestRow01_ReplayFollowsTheList: the branch moved the list from Chart.yaml to
 // requirements.yaml after the intent was noted.
 func TestRow01_ReplayFollowsTheList(t *testing.T) {
+	t.Parallel()
 	moved := tree{"env/Chart.yaml": "name: env\n", "env/requirements.yaml": list("1.0.0")}
 	i := promotion.Intent{File: "env/Chart.yaml", Kind: promotion.Dependency, Name: "web", From: "1.0.0", To: "1.0.1"}
 	got, err := promotion.Apply(context.Background(), moved, i)
@@ -82,6 +84,7 @@ func TestRow01_ReplayFollowsTheList(t *testing.T) {
 }
 
 func TestStaleLockIsLeftAlone(t *testing.T) {
+	t.Parallel()
 	lock := "dependencies:\n- {name: web, version: 1.0.0}\ndigest: sha256:00\n"
 	i := promotion.Intent{File: "Chart.yaml", Kind: promotion.Dependency, Name: "web", To: "1.0.1"}
 	got, err := promotion.Begin(context.Background(), tree{"Chart.yaml": list("1.0.0"), "Chart.lock": lock}, i)
@@ -102,6 +105,7 @@ func checkout(t *testing.T) (*git.Repository, string) {
 }
 
 func TestIntentsAreNoted(t *testing.T) {
+	t.Parallel()
 	repository, folder := checkout(t)
 	if noted, err := promotion.Read(repository); err != nil || noted != nil {
 		t.Errorf("before: %v, %v", noted, err)
@@ -132,6 +136,7 @@ func TestIntentsAreNoted(t *testing.T) {
 }
 
 func TestIntentsThatAreNone(t *testing.T) {
+	t.Parallel()
 	for name, content := range map[string]string{
 		"no JSON":      "{\n",
 		"other types":  `{"file":1}` + "\n",
@@ -152,6 +157,7 @@ func TestIntentsThatAreNone(t *testing.T) {
 }
 
 func TestRow36_CheckoutKeepsInside(t *testing.T) {
+	t.Parallel()
 	folder, outside := t.TempDir(), filepath.Join(t.TempDir(), "outside")
 	write := func(path, content string) {
 		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(content), 0o640)); err != nil {

@@ -18,6 +18,7 @@ import (
 
 // TestPropose works against one Gitea: its start is what takes long.
 func TestPropose(t *testing.T) {
+	t.Parallel()
 	server := giteatest.Start(t)
 	stories := []struct {
 		name string

@@ -26,11 +26,12 @@ func clockOf(server *gittest.Server) *atomic.Pointer[time.Time] {
 // TestRow45_WhatWaitsGoesByTheHostsClock: a window and a soak end when the host
 // says so.
 func TestRow45_WhatWaitsGoesByTheHostsClock(t *testing.T) {
+	t.Parallel()
 	const file = header + `- {name: staging, repository: "%s/staging.git", namespace: staging, promotion: Manual}
 - {name: soaked, repository: "%s/soaked.git", namespace: soaked, promotion: Auto, after: [staging], soak: 2h}
 - {name: windowed, repository: "%s/windowed.git", namespace: windowed, promotion: Auto, windows: [{days: Mon, hours: "12:00-16:00", zone: UTC}]}
 `
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	now := clockOf(server)
 	monday := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
 	now.Store(&monday)
@@ -74,12 +75,13 @@ func TestRow45_WhatWaitsGoesByTheHostsClock(t *testing.T) {
 // TestNeverStaysClosed: what waits does not get into an environment that was
 // closed meanwhile, unless the glass was broken for it.
 func TestNeverStaysClosed(t *testing.T) {
+	t.Parallel()
 	const file = header + `- {name: vault, repository: "%s/vault.git", namespace: vault, promotion: PROMOTION, frozen: FROZEN}` + "\n"
 	form := func(strategy, frozen string) string {
 		return strings.NewReplacer("PROMOTION", strategy, "FROZEN", frozen).Replace(file)
 	}
 	for reason, want := range map[string]promotion.Outcome{"": promotion.Refused, "INC-4711": promotion.Promoted} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		server.Create("vault", gittest.Files{"Chart.yaml": list("1.0.0")})
 		e, known := everywhere(t, server, form("Manual", "true"))
 		e.BreakGlass = reason
@@ -96,6 +98,7 @@ func TestNeverStaysClosed(t *testing.T) {
 // TestRow14_AForgedWishAddsNothing: whoever may push a ref beside the branch does
 // not bring a chart of his own into it.
 func TestRow14_AForgedWishAddsNothing(t *testing.T) {
+	t.Parallel()
 	const closed = header + `- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto, frozen: true}` + "\n"
 	open := strings.Replace(closed, "frozen: true", "frozen: false", 1)
 	for name, test := range map[string]struct {
@@ -109,7 +112,7 @@ func TestRow14_AForgedWishAddsNothing(t *testing.T) {
 		"with none at all":     {"", false, promotion.Refused},
 		"told to, without one": {"", true, promotion.Promoted},
 	} {
-		server := gittest.NewServer(t)
+		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
 		with := func(e *promotion.Everywhere, token string) {
 			e.Open = func(string) (*git.Remote, error) {
@@ -138,8 +141,9 @@ func TestRow14_AForgedWishAddsNothing(t *testing.T) {
 // TestAskedForByAnotherName: what waited for the application under its alias is
 // taken back when somebody gets another version in by the chart's name.
 func TestAskedForByAnotherName(t *testing.T) {
+	t.Parallel()
 	const closed = header + `- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto, frozen: true}` + "\n"
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("staging", gittest.Files{"Chart.yaml": strings.Replace(list("1.0.0"), "name: web", "name: web\n  alias: front", 1)})
 	e, known := everywhere(t, server, closed)
 	for _, wish := range []promotion.Promotion{

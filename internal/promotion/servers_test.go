@@ -15,7 +15,8 @@ import (
 )
 
 // servers are hosts of different make. Those that are git http-backend behind a
-// filter say so.
+// filter say so, and the one in-process stands in for them in tests that ask a
+// host thousands of times.
 var servers = map[string]func(testing.TB) *gittest.Server{
 	"git":            gittest.NewServer,
 	"git, version 0": func(t testing.TB) *gittest.Server { s := gittest.NewServer(t); s.OldProtocol(); return s },
@@ -23,6 +24,7 @@ var servers = map[string]func(testing.TB) *gittest.Server{
 	"JGit":           jgit,
 	"multi_ack":      gittest.NewMultiAckServer,
 	"picky":          gittest.NewPickyServer,
+	"in-process":     gittest.NewInProcessServer,
 }
 
 // jgit is on the machines of CI, which installs it.
@@ -35,8 +37,10 @@ func jgit(t testing.TB) *gittest.Server {
 
 // TestEveryServer does on each host what programs do there.
 func TestEveryServer(t *testing.T) {
+	t.Parallel()
 	for name, start := range servers {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			server := start(t)
 			for does, operation := range map[string]func(*testing.T, *rush){
 				"promote alone":      promoteAlone,

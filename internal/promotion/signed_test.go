@@ -34,12 +34,14 @@ func believe(t *testing.T, r *gittest.Repository, public string) {
 // them taking others along. What a writer with the key wanted is signed with it,
 // and nothing else is.
 func TestRow47_WritersWithAndWithoutAKey(t *testing.T) {
+	t.Parallel()
 	key, public := newKey(t)
 	for name, signs := range map[string]func(i int) bool{
 		"all":  func(int) bool { return true },
 		"some": func(i int) bool { return i%2 == 0 },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRush(t)
 			believe(t, r.repository, public)
 			landed := atOnce(t, writers, func(i int) (promotion.Landed, error) {
@@ -66,6 +68,7 @@ func TestRow47_WritersWithAndWithoutAKey(t *testing.T) {
 // TestRow47_RequestsAndKeys: a leader signs only what a writer with the same key
 // asked for, and commits nothing unsigned that was to be signed.
 func TestRow47_RequestsAndKeys(t *testing.T) {
+	t.Parallel()
 	ours, public := newKey(t)
 	theirs, _ := newKey(t)
 	for name, test := range map[string]struct {
@@ -86,6 +89,7 @@ func TestRow47_RequestsAndKeys(t *testing.T) {
 		"not naming our key, signed with it": {leader: ours, inID: ours, signed: ours},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRush(t)
 			believe(t, r.repository, public)
 			id := r.leaveSigned(t, test.inID, test.says, test.signed)

@@ -29,9 +29,11 @@ var tools = map[string]struct{ keys, file, text, want string }{
 // TestOtherTools: a promotion goes into the file of another tool as one commit
 // of one line, by everybody's rules.
 func TestOtherTools(t *testing.T) {
+	t.Parallel()
 	for name, tool := range tools {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			repository := server.Create("staging", gittest.Files{tool.file: tool.text})
 			e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", promotion: Auto, `+tool.keys+"}\n")
 			promote := func(version string) promotion.Result {
@@ -65,7 +67,8 @@ func TestOtherTools(t *testing.T) {
 // TestPinnedEntriesAreRefused: also where the version is there already, since
 // something else runs.
 func TestPinnedEntriesAreRefused(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	server.Create("staging", gittest.Files{"kustomization.yaml": "images:\n- {name: web, newTag: 1.0.1, digest: 'sha256:0'}\n"})
 	e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", promotion: Auto, file: kustomization.yaml}`+"\n")
 	for _, version := range []string{"1.0.0", "1.0.1", "1.0.2"} {
@@ -79,6 +82,7 @@ func TestPinnedEntriesAreRefused(t *testing.T) {
 // TestOtherToolsInARush: writers who overtake each other take each other's
 // entries along, as they do in a chart.
 func TestOtherToolsInARush(t *testing.T) {
+	t.Parallel()
 	r := newRush(t)
 	var text strings.Builder
 	text.WriteString("images:\n")
@@ -106,7 +110,8 @@ func TestOtherToolsInARush(t *testing.T) {
 // TestRow36_ApplicationsNameNoOtherPlace: a name becomes part of a path, and
 // leads nowhere else.
 func TestRow36_ApplicationsNameNoOtherPlace(t *testing.T) {
-	server := gittest.NewServer(t)
+	t.Parallel()
+	server := gittest.NewInProcessServer(t)
 	repository := server.Create("both", gittest.Files{"staging/web.yaml": release, "production/web.yaml": release, "values.yaml": "web: {tag: 1.0.0}\nweb.tag: {tag: 1.0.0}\n"})
 	before := repository.Head("main")
 	for keys, names := range map[string][]string{
@@ -131,6 +136,7 @@ func TestRow36_ApplicationsNameNoOtherPlace(t *testing.T) {
 // is looked for before anything is written; where it does not, the one that the
 // promotion names.
 func TestRow29_ChartsOfOtherTools(t *testing.T) {
+	t.Parallel()
 	const application = "apiVersion: argoproj.io/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec: {source: {repoURL: registry.example.com/charts, chart: web-chart, targetRevision: 1.0.0}}\n"
 	for name, test := range map[string]struct{ text, repository, want string }{
 		"the file says it":      {application, "oci://elsewhere.example.com", "oci://registry.example.com/charts web-chart 1.0.1"},
@@ -139,7 +145,8 @@ func TestRow29_ChartsOfOtherTools(t *testing.T) {
 		"what is no repository": {release, "../charts", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			server.Create("staging", gittest.Files{"web.yaml": test.text})
 			e, known := everywhere(t, server, header+`- {name: staging, repository: "%s/staging.git", promotion: Auto, file: web.yaml}`+"\n")
 			e.Chart.Repository = test.repository
@@ -158,6 +165,7 @@ func TestRow29_ChartsOfOtherTools(t *testing.T) {
 // TestFollowIntoOtherTools: what one environment has goes into another one of
 // another kind, as one commit.
 func TestFollowIntoOtherTools(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		from, to         string // keys
 		fromText, toText gittest.Files
@@ -182,7 +190,8 @@ func TestFollowIntoOtherTools(t *testing.T) {
 		"not there":              {"path: .", `file: "apps/{application}.yaml"`, gittest.Files{"Chart.yaml": list("1.0.1")}, gittest.Files{"README.md": "x"}, []string{"web"}, "", "production has no application web"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			server := gittest.NewServer(t)
+			t.Parallel()
+			server := gittest.NewInProcessServer(t)
 			server.Create("staging", test.fromText)
 			repository := server.Create("production", test.toText)
 			e, known := everywhere(t, server, header+

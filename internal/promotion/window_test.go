@@ -6,6 +6,7 @@ import (
 )
 
 func TestWindow(t *testing.T) {
+	t.Parallel()
 	const ms, s = time.Millisecond, time.Second
 	for _, test := range []struct {
 		attempt          int

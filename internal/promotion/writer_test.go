@@ -42,7 +42,7 @@ func versionOf(i int) string { return fmt.Sprintf("1.1.%d", i) }
 
 func newRush(t *testing.T) *rush {
 	t.Helper()
-	return rushOn(gittest.NewServer(t), "env")
+	return rushOn(gittest.NewInProcessServer(t), "env")
 }
 
 // rushOn is a rush at a repository of a host.
@@ -165,7 +165,7 @@ func (r *rush) wantNoRequests(t *testing.T) {
 // TestRow01_ManyWritersShareTheirPushes starts many writers at once. Each has a
 // commit of its own in the end, and there were fewer pushes than writers.
 func TestRow01_ManyWritersShareTheirPushes(t *testing.T) {
-	r := newRush(t)
+	r := rushOn(gittest.NewServer(t), "env")
 	r.repository.Git("config", "core.logAllRefUpdates", "always")
 	r.check(t, atOnce(t, writers, func(i int) (promotion.Landed, error) { return r.promote(t.Context(), i) }))
 	r.wantNoRequests(t)
@@ -184,6 +184,7 @@ func TestRow01_ManyWritersShareTheirPushes(t *testing.T) {
 // random. What they did not hear of they do again, and everything is there
 // once.
 func TestRow17_WritersDieAtAnyMoment(t *testing.T) {
+	t.Parallel()
 	r := newRush(t)
 	var mu sync.Mutex
 	random := rand.New(rand.NewPCG(17, 4))
@@ -250,6 +251,7 @@ func sealed(t *testing.T, remote *git.Remote, made time.Time) (id, seal, text st
 // out by the next one; an old one is dropped; one that another credential made,
 // or that was changed, is left alone.
 func TestRequestsOfTheDeadAndOfStrangers(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		age     time.Duration
 		spoil   func(id, seal, text string) (string, string, string)
@@ -271,6 +273,7 @@ func TestRequestsOfTheDeadAndOfStrangers(t *testing.T) {
 		"no request at all": {left: true, spoil: func(id, _, _ string) (string, string, string) { return id, "", "{" }},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			r := newRush(t)
 			maker := r.remote(t)
 			if test.foreign {
@@ -304,6 +307,7 @@ func TestRequestsOfTheDeadAndOfStrangers(t *testing.T) {
 // TestEveryKindOfServer promotes where there is no version 2 of the protocol,
 // and where there is no server at all.
 func TestEveryKindOfServer(t *testing.T) {
+	t.Parallel()
 	for name, prepare := range map[string]func(*rush) (url string){
 		"protocol version 0": func(r *rush) string { r.server.OldProtocol(); return r.repository.URL },
 		"a folder":           func(r *rush) string { return r.repository.Dir },
@@ -318,7 +322,8 @@ func TestEveryKindOfServer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRush(t)
+			t.Parallel()
+			r := rushOn(gittest.NewServer(t), "env")
 			r.repository.URL = prepare(r)
 			r.check(t, atOnce(t, 4, func(i int) (promotion.Landed, error) { return r.promote(t.Context(), i) }))
 			r.wantNoRequests(t)
@@ -332,6 +337,7 @@ func TestEveryKindOfServer(t *testing.T) {
 // TestRow16_AWriterThatGivesUpTakesItsRequestBack: somebody else's request is
 // in front, so ours waits, and is gone when nobody waits for it any more.
 func TestRow16_AWriterThatGivesUpTakesItsRequestBack(t *testing.T) {
+	t.Parallel()
 	r := newRush(t)
 	id, seal, text := sealed(t, r.remote(t), time.Now())
 	r.leave(t, id, seal, text)
@@ -355,6 +361,7 @@ func TestRow16_AWriterThatGivesUpTakesItsRequestBack(t *testing.T) {
 // TestAWriterAtManyRequestsIsNotTakenForDead: the one whose turn it is may be at
 // all these commits, so nobody overtakes it as fast as one with a single request.
 func TestAWriterAtManyRequestsIsNotTakenForDead(t *testing.T) {
+	t.Parallel()
 	const before = 20
 	r := newRush(t)
 	for range before {

@@ -31,7 +31,7 @@ type site struct {
 }
 
 func newSite(t *testing.T) *site {
-	server := gittest.NewServer(t)
+	server := gittest.NewInProcessServer(t)
 	s := &site{T: t, server: server}
 	s.staging = server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0", "1.0.0")})
 	s.production = server.Create("production", gittest.Files{"Chart.yaml": list("1.0.0", "1.0.0")})
@@ -79,6 +79,7 @@ func (s *site) recorded(r *gittest.Repository, state environment.State, finished
 
 // TestStandings: desired, deployed and verified are three things.
 func TestStandings(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	start := time.Now().Add(-10 * time.Hour)
 	s.recorded(s.staging, environment.Verified, start, "1.0.0", "1.0.0")
@@ -117,6 +118,7 @@ func TestStandings(t *testing.T) {
 // TestFailedBeforeAnythingChanged: the environment's last deployment is that one, and
 // what is deployed is what was before.
 func TestFailedBeforeAnythingChanged(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	start := time.Now().Add(-time.Hour)
 	s.recorded(s.staging, environment.Verified, start, "1.0.0", "1.0.0")
@@ -134,6 +136,7 @@ func TestFailedBeforeAnythingChanged(t *testing.T) {
 // TestCache: nothing is fetched again while no ref moves, and a ref that moved is
 // seen; what cannot be read is read anew.
 func TestCache(t *testing.T) {
+	t.Parallel()
 	s := newSite(t)
 	s.recorded(s.staging, environment.Verified, time.Now(), "1.0.0", "1.0.0")
 	cache := view.Cache(filepath.Join(t.TempDir(), "views"))

@@ -2,11 +2,15 @@ package gittest
 
 import (
 	"encoding/pem"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
 )
 
 // Repository is a bare repository of a Server, worked on with the git program.
@@ -15,8 +19,7 @@ type Repository struct {
 	Dir  string // bare
 	URL  string
 
-	t    testing.TB
-	work string // a checkout of the host's own
+	t testing.TB
 }
 
 // Files are contents by path. A path ending with * makes an executable, one
@@ -28,16 +31,33 @@ type Files map[string]string
 func (s *Server) Create(name string, files Files) *Repository {
 	s.t.Helper()
 	r := &Repository{Name: name, Dir: filepath.Join(s.Dir, name+".git"), URL: s.URL + "/" + name + ".git", t: s.t}
-	run(s.t, "", "init", "-q", "--bare", "-b", "main", r.Dir)
-	r.Git("config", "http.receivepack", "true")
-	r.work = filepath.Join(s.t.TempDir(), "work")
-	run(s.t, "", "init", "-q", "-b", "main", r.work)
-	run(s.t, r.work, "remote", "add", "origin", r.Dir)
+	for _, folder := range []string{"objects/info", "objects/pack", "refs/heads", "refs/tags"} {
+		must(s.t, os.MkdirAll(filepath.Join(r.Dir, folder), 0o755))
+	}
+	must(s.t, os.WriteFile(filepath.Join(r.Dir, "HEAD"), []byte("ref: refs/heads/main\n"), 0o644))
+	must(s.t, os.WriteFile(filepath.Join(r.Dir, "config"), []byte(config), 0o644))
 	if files != nil {
 		r.Commit("first", files)
 	}
 	return r
 }
+
+// config takes pushes, and leaves out what only costs a test time: housekeeping, and
+// waiting for the disk.
+const config = `[core]
+	repositoryformatversion = 0
+	filemode = true
+	bare = true
+	fsync = none
+[gc]
+	auto = 0
+[maintenance]
+	auto = false
+[receive]
+	autogc = false
+[http]
+	receivepack = true
+`
 
 // Commit adds a commit to main as somebody else would, and returns its hash.
 func (r *Repository) Commit(message string, files Files) string {
@@ -48,41 +68,33 @@ func (r *Repository) Commit(message string, files Files) string {
 // CommitTo adds a commit to a branch, which starts at main when it is new.
 func (r *Repository) CommitTo(branch, message string, files Files) string {
 	r.t.Helper()
-	run(r.t, r.work, "fetch", "-q", "origin")
-	switch {
-	case r.exists("refs/heads/" + branch):
-		run(r.t, r.work, "checkout", "-q", "-B", branch, "origin/"+branch)
-	case r.exists("refs/heads/main"):
-		run(r.t, r.work, "checkout", "-q", "-B", branch, "origin/main")
-	}
-	for path, content := range files {
-		r.write(path, content)
-	}
-	run(r.t, r.work, "add", "-A", "--force")
-	run(r.t, r.work, "commit", "-q", "--allow-empty", "-m", message)
-	run(r.t, r.work, "push", "-q", "--no-verify", "origin", "HEAD:refs/heads/"+branch)
-	return run(r.t, r.work, "rev-parse", "HEAD")
+	return r.change(branch, message, func(all entries) error {
+		for path, content := range files {
+			if err := all.put(r.store(), path, content); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
-func (r *Repository) exists(ref string) bool {
-	return exec.Command("git", "-C", r.Dir, "rev-parse", "-q", "--verify", ref).Run() == nil
-}
-
-func (r *Repository) write(path, content string) {
+// Remove adds a commit to main that takes files and folders away.
+func (r *Repository) Remove(message string, paths ...string) {
 	r.t.Helper()
-	name := strings.TrimRight(path, "*@")
-	at := filepath.Join(r.work, name)
-	must(r.t, os.MkdirAll(filepath.Dir(at), 0o755))
-	switch {
-	case strings.HasSuffix(path, "@"):
-		os.Remove(at)
-		must(r.t, os.Symlink(content, at))
-	case strings.HasSuffix(path, "*"):
-		must(r.t, os.WriteFile(at, []byte(content), 0o755))
-		must(r.t, os.Chmod(at, 0o755))
-	default:
-		must(r.t, os.WriteFile(at, []byte(content), 0o644))
-	}
+	r.change("main", message, func(all entries) error {
+		for _, path := range paths {
+			all.remove(path)
+		}
+		return nil
+	})
+}
+
+// Checkout is a checkout of main.
+func (r *Repository) Checkout() string {
+	r.t.Helper()
+	dir := filepath.Join(r.t.TempDir(), "checkout")
+	run(r.t, "", "clone", "-q", "-b", "main", r.Dir, dir)
+	return dir
 }
 
 // Git runs the git program on the bare repository and returns its output
@@ -98,23 +110,31 @@ func (r *Repository) GitIn(input string, args ...string) string {
 	return runIn(r.t, r.Dir, input, args...)
 }
 
-// Work is the checkout that Commit works in.
-func (r *Repository) Work() string { return r.work }
-
 // Head is the commit of a branch.
 func (r *Repository) Head(branch string) string {
 	r.t.Helper()
-	return r.Git("rev-parse", "refs/heads/"+branch)
+	ref, err := r.store().Reference(plumbing.NewBranchReferenceName(branch))
+	if err != nil {
+		r.t.Fatalf("%s has no branch %s: %v", r.Name, branch, err)
+	}
+	return ref.Hash().String()
 }
 
 // File is a file's content on a branch.
 func (r *Repository) File(branch, path string) string {
 	r.t.Helper()
-	out, err := exec.Command("git", "-C", r.Dir, "show", "refs/heads/"+branch+":"+path).Output()
+	all, err := r.store().entries(plumbing.NewHash(r.Head(branch)))
+	must(r.t, err)
+	blob, err := object.GetBlob(r.store(), all[path].Hash)
 	if err != nil {
 		r.t.Fatalf("%s has no %s: %v", branch, path, err)
 	}
-	return string(out)
+	in, err := blob.Reader()
+	must(r.t, err)
+	defer in.Close()
+	content, err := io.ReadAll(in)
+	must(r.t, err)
+	return string(content)
 }
 
 // Hook installs a server-side hook: "pre-receive", "update", "post-receive".

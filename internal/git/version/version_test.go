@@ -33,6 +33,7 @@ func reserve(t *testing.T, url string, commit git.Hash) (version.Number, error) 
 }
 
 func TestBuildsAtOnceGetDifferentNumbersAndRepeatsTheirOwn(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "0"})
 	const commits = 4
@@ -67,6 +68,7 @@ func TestBuildsAtOnceGetDifferentNumbersAndRepeatsTheirOwn(t *testing.T) {
 }
 
 func TestAReservationWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "0"})
 	s.LoseAnswers(1, gittest.IsPush)
@@ -80,6 +82,7 @@ func TestAReservationWhoseAnswerWasLostIsFoundAgain(t *testing.T) {
 // TestALaterCommitHasTheHigherNumber: of builds that were started at once, the
 // one of the last commit may come first.
 func TestALaterCommitHasTheHigherNumber(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "0"})
 	first, err := reserve(t, repo.URL, git.Hash(repo.Head("main")))
@@ -101,6 +104,7 @@ func TestALaterCommitHasTheHigherNumber(t *testing.T) {
 
 // TestBuildsAtOnceKeepTheOrderOfCommits: each numbers the others as well.
 func TestBuildsAtOnceKeepTheOrderOfCommits(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "0"})
 	_, err := reserve(t, repo.URL, git.Hash(repo.Head("main")))
@@ -129,6 +133,7 @@ func TestBuildsAtOnceKeepTheOrderOfCommits(t *testing.T) {
 // TestOldCommitsGetNoNumbers: a repository whose history was never numbered
 // starts with its newest commit.
 func TestOldCommitsGetNoNumbers(t *testing.T) {
+	t.Parallel()
 	s := gittest.NewServer(t)
 	repo := s.Create("app", gittest.Files{"a": "0"})
 	repo.Commit("1", gittest.Files{"a": "1"})
