@@ -1,8 +1,9 @@
 # Every target is a short command that can be typed by hand; `make help` lists them.
 SHELL := /bin/bash -o pipefail
 export CGO_ENABLED := 0
-# The programs are built so for images; the same flag everywhere lets tests and images share what was compiled.
-export GOFLAGS := -trimpath
+# The programs are built so for images; the same flags everywhere let tests and images share what was compiled.
+# Symbols are for debuggers, and writing them takes as long as the rest of linking.
+export GOFLAGS := -trimpath -ldflags=-s
 export KO_CONFIG_PATH := $(CURDIR)/ko.yaml
 
 TESTCLUSTER := cd test/cluster && go run .
@@ -46,13 +47,22 @@ demo-down-light: demo-program
 demo-down-full:
 	$(TESTCLUSTER) full down
 
+# Many tests wait for something most of their time, so more of them run at once than there are cores. `make check`
+# vets the code, which go test would do again.
+GOTEST := go test -vet=off -parallel 4
+
 .PHONY: test
 test: ## all tests that need neither root nor a full cluster
 	$(TESTCLUSTER) light up
-	go test -timeout 40m ./...
-	cd test/cluster && go test -timeout 20m ./...
-	cd examples/user-service && go test ./...
-	cd examples/billing-service && go test ./...
+	$(GOTEST) -timeout 40m ./...
+	cd test/cluster && $(GOTEST) -timeout 20m ./...
+	cd examples/user-service && $(GOTEST) ./...
+	cd examples/billing-service && $(GOTEST) ./...
+
+.PHONY: race
+race: ## the packages that start goroutines, with the race detector (needs a C compiler)
+	$(TESTCLUSTER) light up
+	CGO_ENABLED=1 $(GOTEST) -race -timeout 40m $$(git grep -lE '\bgo func|\.Go\(|AfterFunc\(' -- 'internal/*.go' ':!*_test.go' ':!*test/*.go' | xargs -n1 dirname | sort -u | sed 's|^|./|')
 
 # How many seconds the fuzzers look, all together: half of them look at what comes
 # from a Git server.
@@ -73,15 +83,29 @@ fuzz: ## let each fuzzer look for what breaks it; what is found goes to its test
 			|| exit 1; \
 	done
 
+# Of the scenarios on the cluster, those that each change runs: a push to every environment, what must not be
+# released, what must not be believed, and the way back. Behind them, our own cases of conformance.
+E2E := TestPromotionBetweenEnvironments|TestFailingTest|TestRow|TestRunnerAndClusterAgree
+
 .PHONY: e2e
 e2e: ## the pipelines on a real cluster on this machine (Debian, root)
 	$(TESTCLUSTER) full up
-	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -count=1 -timeout 60m -v -p 1 ./test/e2e ./test/conformance
+	eval "$$($(TESTCLUSTER) full env)" && CONFORMANCE=0 go test -vet=off -tags e2e -count=1 -timeout 60m -v -p 1 -run '$(E2E)' ./test/e2e ./test/conformance
+
+.PHONY: e2e-all
+e2e-all: ## every scenario on that cluster
+	$(TESTCLUSTER) full up
+	eval "$$($(TESTCLUSTER) full env)" && go test -vet=off -tags e2e -count=1 -timeout 90m -v ./test/e2e
+
+.PHONY: nightly
+nightly: mutations e2e-all conformance bench-quick ## what takes too long for each change: see CONTRIBUTING.md
+	$(MAKE) fuzz FUZZTIME=600
+	$(MAKE) demo CLUSTER=full
 
 .PHONY: conformance
 conformance: ## every example of Tekton in the runner and on a real cluster on this machine, compared
 	$(TESTCLUSTER) full up
-	eval "$$($(TESTCLUSTER) full env)" && CONFORMANCE=all go test -tags e2e -count=1 -timeout 90m -v ./test/conformance
+	eval "$$($(TESTCLUSTER) full env)" && CONFORMANCE=all go test -vet=off -tags e2e -count=1 -timeout 90m -v ./test/conformance
 
 .PHONY: check
 check: ## formatting, vet, generated files
@@ -100,7 +124,7 @@ generate: ## write the StepActions, Tasks and tables that follow from the progra
 
 .PHONY: mutations
 mutations: ## take every guard out, one at a time, and want its test red
-	MUTATIONS=all go test -count=1 -timeout 60m -v ./test/mutations
+	MUTATIONS=all go test -vet=off -count=1 -timeout 180m -v ./test/mutations
 
 .PHONY: images
 images: ## build all programs as images into KO_DOCKER_REPO
@@ -111,6 +135,11 @@ images: ## build all programs as images into KO_DOCKER_REPO
 bench-runner: ## what a step costs in the runner and in a pod, on a real cluster on this machine
 	$(TESTCLUSTER) full up
 	eval "$$($(TESTCLUSTER) full env)" && go test -tags e2e -run '^$$' -bench Step -benchtime 5x ./test/conformance
+
+.PHONY: bench-quick
+bench-quick: ## every benchmark on a tiny repository, with few runs: whether they work; writes nothing
+	$(TESTCLUSTER) light up
+	eval "$$($(TESTCLUSTER) light env)" && go run ./bench --quick
 
 .PHONY: bench
 bench: ## the benchmarks side by side; writes bench/RESULTS.md

@@ -2,8 +2,8 @@
 
 // Package conformance runs the same Pipelines and Tasks in the runner of this
 // machine and on the real cluster of test/cluster, and wants both to leave the
-// same states, results, skipped tasks and order. `make e2e` runs it with a part
-// of Tekton's examples, `make conformance` with all of them.
+// same states, results, skipped tasks and order. `make e2e` runs it with our own
+// cases, `make conformance` with all of Tekton's examples as well.
 package conformance
 
 import (

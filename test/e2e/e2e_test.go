@@ -2,7 +2,7 @@
 
 // Package e2e drives the pipelines on the real cluster of test/cluster: real
 // webhooks of a real Gitea start real PipelineRuns, whose pods are looked at.
-// `make e2e` runs it. The tests share one site and run in turn: a cluster on
+// `make e2e` runs some of it for each change, `make e2e-all` the rest. The tests share one site and run in turn: a cluster on
 // two cores has no room for more.
 package e2e
 
