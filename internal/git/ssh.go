@@ -11,7 +11,6 @@ import (
 	"strings"
 
 	"golang.org/x/crypto/ssh"
-	"golang.org/x/crypto/ssh/agent"
 	"golang.org/x/crypto/ssh/knownhosts"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -125,23 +124,6 @@ func privateKey(file string) (ssh.Signer, error) {
 		return nil, fmt.Errorf("read SSH key %s: %w", file, err)
 	}
 	return key, nil
-}
-
-func agentKeys() []ssh.Signer {
-	socket := os.Getenv("SSH_AUTH_SOCK")
-	if socket == "" {
-		return nil
-	}
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		return nil
-	}
-	keys, err := agent.NewClient(conn).Signers()
-	if err != nil {
-		conn.Close()
-		return nil
-	}
-	return keys
 }
 
 // hostKeys makes the check of the host's key, and the algorithms to ask for:
