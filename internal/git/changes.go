@@ -17,6 +17,8 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/format/gitignore"
 	"github.com/go-git/go-git/v5/plumbing/format/index"
 	"github.com/go-git/go-git/v5/plumbing/object"
+
+	"github.com/lockstep-cd/lockstep/internal/git/gitconfig"
 )
 
 // Changes compares the worktree with HEAD: what Git would call modified,
@@ -70,11 +72,11 @@ func (r *Repository) indexed() (map[string]*index.Entry, error) {
 }
 
 func (r *Repository) usesFileMode() (bool, error) {
-	cfg, err := r.store.Config()
+	settings, err := r.settings()
 	if err != nil {
 		return false, err
 	}
-	return cfg.Raw.Section("core").Option("filemode") != "false", nil
+	return !gitconfig.IsFalse(settings.Get("core", "", "filemode")), nil
 }
 
 // comparison collects what differs.

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/lockstep-cd/lockstep/internal/git/gitconfig"
 )
 
 // settings are what .git/config says.
@@ -71,7 +73,7 @@ func (s settings) text(modes bool) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "[core]\n\trepositoryformatversion = 0\n\tfilemode = %t\n\tbare = false\n\tlogallrefupdates = true\n", modes)
 	if s.worktree != "" {
-		fmt.Fprintf(&b, "\tworktree = %s\n", quoted(filepath.ToSlash(s.worktree)))
+		fmt.Fprintf(&b, "\tworktree = %s\n", gitconfig.Value(filepath.ToSlash(s.worktree)))
 	}
 	if s.sparse != nil {
 		b.WriteString("\tsparseCheckout = true\n")
@@ -79,19 +81,14 @@ func (s settings) text(modes bool) string {
 	if s.skipTLSVerify {
 		b.WriteString("[http]\n\tsslVerify = false\n")
 	}
-	fmt.Fprintf(&b, "[remote \"origin\"]\n\turl = %s\n\tfetch = %s\n", quoted(s.url), s.fetch)
+	fmt.Fprintf(&b, "[remote \"origin\"]\n\turl = %s\n\tfetch = %s\n", gitconfig.Value(s.url), gitconfig.Value(s.fetch))
 	if s.branch != "" {
-		fmt.Fprintf(&b, "[branch %s]\n\tremote = origin\n\tmerge = refs/heads/%s\n", quoted(s.branch), s.branch)
+		fmt.Fprintf(&b, "%s\n\tremote = origin\n\tmerge = %s\n", gitconfig.Header("branch", s.branch), gitconfig.Value("refs/heads/"+s.branch))
 	}
 	for _, m := range s.submodules {
-		fmt.Fprintf(&b, "[submodule %s]\n\tactive = true\n\turl = %s\n", quoted(m.name), quoted(m.url))
+		fmt.Fprintf(&b, "%s\n\tactive = true\n\turl = %s\n", gitconfig.Header("submodule", m.name), gitconfig.Value(m.url))
 	}
 	return b.String()
-}
-
-// quoted is a value as git-config reads it.
-func quoted(s string) string {
-	return `"` + strings.NewReplacer(`\`, `\\`, `"`, `\"`).Replace(s) + `"`
 }
 
 func writeMissing(path, text string) error {

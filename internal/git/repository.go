@@ -18,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/memory"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/git/gitconfig"
 	"github.com/lockstep-cd/lockstep/internal/redact"
 )
 
@@ -26,6 +27,7 @@ import (
 type Repository struct {
 	dir    string // of the worktree, "" in memory
 	gitDir string // of HEAD and index, "" in memory
+	common string // of config and refs: gitDir, but for a linked worktree
 	store  storage.Storer
 	// fetched are commits that a remote gave us and that no ref here names.
 	fetched []plumbing.Hash
@@ -46,12 +48,12 @@ func Open(path string) (*Repository, error) {
 		return nil, fault.Usage("NotARepository", fmt.Errorf("open %s: %w", path, err),
 			"Give the folder of a Git checkout, the one that holds .git.")
 	}
-	r := &Repository{dir: path, gitDir: gitDir, store: openStore(gitDir, common)}
-	cfg, err := r.store.Config()
+	r := &Repository{dir: path, gitDir: gitDir, common: common, store: openStore(gitDir, common)}
+	settings, err := r.settings()
 	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", filepath.Join(common, "config"), err)
+		return nil, fault.Usage("NotARepository", fmt.Errorf("open %s: %w", path, err), "Correct the file, or clone again.")
 	}
-	if format := cfg.Raw.Section("extensions").Option("objectFormat"); format != "" && format != "sha1" {
+	if format := settings.Get("extensions", "", "objectFormat"); format != "" && format != "sha1" {
 		return nil, fault.Refused("UnsupportedRepository", fmt.Errorf("open %s: its objects are named by %s", path, format),
 			"Only repositories with SHA-1 object names are supported.")
 	}
@@ -120,15 +122,37 @@ func (r *Repository) RemoteURL() string {
 
 // origin may hold a password: a person's git program keeps what it was given.
 func (r *Repository) origin() string {
-	cfg, err := r.store.Config()
+	settings, err := r.settings()
 	if err != nil {
 		return ""
 	}
-	origin, ok := cfg.Remotes["origin"]
-	if !ok || len(origin.URLs) == 0 {
+	urls := settings.All("remote", "origin", "url")
+	if len(urls) == 0 {
 		return ""
 	}
-	return origin.URLs[0]
+	return settings.InsteadOf(urls[0])
+}
+
+// settings are what the repository's config file says; nil in memory. A link
+// that leads out of the folder is not followed.
+func (r *Repository) settings() (*gitconfig.File, error) {
+	if r.common == "" {
+		return nil, nil
+	}
+	root, err := os.OpenRoot(r.common)
+	if err != nil {
+		return nil, err
+	}
+	defer root.Close()
+	text, err := root.ReadFile("config")
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	settings, err := gitconfig.Parse(text)
+	if err != nil {
+		err = fmt.Errorf("read %s: %w", filepath.Join(r.common, "config"), err)
+	}
+	return settings, err
 }
 
 // Origin is the remote that the checkout came from, with the credentials that

@@ -1,7 +1,6 @@
 package git
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -13,11 +12,11 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/config"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git/credential"
+	"github.com/lockstep-cd/lockstep/internal/git/gitconfig"
 )
 
 // deepestSubmodule bounds submodules of submodules: two repositories may
@@ -80,14 +79,14 @@ func (r *Repository) submodules(commit Hash) ([]submodule, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed := config.New()
-	if err := config.NewDecoder(bytes.NewReader(text)).Decode(parsed); err != nil {
+	parsed, err := gitconfig.Parse(text)
+	if err != nil {
 		return nil, fault.Refused("InvalidSubmodules", fmt.Errorf("read .gitmodules at %s: %w", commit.Short(), err), "")
 	}
 	var all []submodule
-	for _, s := range parsed.Section("submodule").Subsections {
-		m := submodule{name: s.Name, path: s.Option("path"), url: s.Option("url")}
-		if m.path == "" || m.url == "" || s.Option("update") == "none" {
+	for _, name := range parsed.Subsections("submodule") {
+		m := submodule{name: name, path: parsed.Get("submodule", name, "path"), url: parsed.Get("submodule", name, "url")}
+		if m.path == "" || m.url == "" || parsed.Get("submodule", name, "update") == "none" {
 			continue
 		}
 		if strings.HasPrefix(m.path, "-") || checkPath(m.path) != nil || checkPath(m.name) != nil {

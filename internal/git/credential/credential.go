@@ -16,7 +16,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/go-git/go-git/v5/plumbing/format/config"
+	"github.com/lockstep-cd/lockstep/internal/git/gitconfig"
 )
 
 // Folder is a folder with such files, as it was when it was read. The zero
@@ -24,7 +24,7 @@ import (
 type Folder struct {
 	entries []entry
 	login   *entry // of a kubernetes.io/basic-auth secret: for one host only
-	config  *config.Config
+	config  *gitconfig.File
 }
 
 // entry is one line of .git-credentials.
@@ -33,7 +33,7 @@ type entry struct{ scheme, host, path, user, password string }
 // Read reads a folder: .git-credentials and .gitconfig, or username and
 // password. Files that are not there are no error; a folder of "" is empty.
 func Read(dir string) (*Folder, error) {
-	f := &Folder{config: config.New()}
+	f := &Folder{}
 	if dir == "" {
 		return f, nil
 	}
@@ -46,11 +46,9 @@ func Read(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := config.NewDecoder(bytes.NewReader(settings)).Decode(f.config); err != nil {
-		// Git's own configuration of a laptop may hold what this parser does
-		// not know; credentials are worth trying without it.
-		slog.Warn("ignore .gitconfig, it cannot be read", "file", filepath.Join(dir, ".gitconfig"))
-		f.config = config.New()
+	if f.config, err = gitconfig.Parse(settings); err != nil {
+		// The git program refuses to work then; credentials are worth trying.
+		slog.Warn("ignore .gitconfig, it cannot be read", "file", filepath.Join(dir, ".gitconfig"), "reason", err)
 	}
 	return f, f.readLogin(dir)
 }
@@ -184,20 +182,20 @@ func repositoryPath(u *url.URL) string {
 // match the URL; the longer match wins.
 func (f *Folder) settings(u *url.URL) (user string, usePath bool) {
 	longestUser, longestPath := -1, -1
-	for _, s := range f.config.Section("credential").Subsections {
-		n, ok := matches(s.Name, u)
+	for _, pattern := range f.config.Subsections("credential") {
+		n, ok := matches(pattern, u)
 		if !ok {
 			continue
 		}
-		if v := s.Option("username"); v != "" && n > longestUser {
+		if v := f.config.Get("credential", pattern, "username"); v != "" && n > longestUser {
 			user, longestUser = v, n
 		}
-		if v := s.Option("useHttpPath"); v != "" && n > longestPath {
-			usePath, longestPath = isTrue(v), n
+		if v := f.config.Get("credential", pattern, "useHttpPath"); v != "" && n > longestPath {
+			usePath, longestPath = gitconfig.IsTrue(v), n
 		}
 	}
-	if v := f.config.Section("credential").Option("useHttpPath"); v != "" && longestPath < 0 {
-		usePath = isTrue(v)
+	if v := f.config.Get("credential", "", "useHttpPath"); v != "" && longestPath < 0 {
+		usePath = gitconfig.IsTrue(v)
 	}
 	return user, usePath
 }
@@ -216,34 +214,16 @@ func matches(pattern string, u *url.URL) (int, bool) {
 	return len(want), true
 }
 
-func isTrue(v string) bool {
-	switch strings.ToLower(v) {
-	case "true", "yes", "on", "1":
-		return true
-	}
-	return false
-}
-
 // Rewrite applies url.<base>.insteadOf: the longest prefix wins.
-func (f *Folder) Rewrite(address string) string {
-	result, longest := address, 0
-	for _, s := range f.config.Section("url").Subsections {
-		for _, prefix := range s.OptionAll("insteadOf") {
-			if len(prefix) > longest && strings.HasPrefix(address, prefix) {
-				result, longest = s.Name+address[len(prefix):], len(prefix)
-			}
-		}
-	}
-	return result
-}
+func (f *Folder) Rewrite(address string) string { return f.config.InsteadOf(address) }
 
 // Option is a setting of .gitconfig such as http.sslVerify, for the URL: the
 // longest http.<url>.* wins over http.*. "" when unset.
 func (f *Folder) Option(section, name string, u *url.URL) string {
-	value, longest := f.config.Section(section).Option(name), -1
-	for _, s := range f.config.Section(section).Subsections {
-		if n, ok := matches(s.Name, u); ok && n > longest {
-			if v := s.Option(name); v != "" {
+	value, longest := f.config.Get(section, "", name), -1
+	for _, pattern := range f.config.Subsections(section) {
+		if n, ok := matches(pattern, u); ok && n > longest {
+			if v := f.config.Get(section, pattern, name); v != "" {
 				value, longest = v, n
 			}
 		}
