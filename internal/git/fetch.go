@@ -231,20 +231,11 @@ func (r *Repository) notCommit(h plumbing.Hash, err error) (bool, error) {
 
 // haves names commits that the other side need not send again.
 func (r *Repository) haves() ([]string, error) {
-	known := slices.Clone(r.fetched)
-	refs, err := r.store.IterReferences()
+	refs, err := r.knownHashes()
 	if err != nil {
 		return nil, err
 	}
-	err = refs.ForEach(func(ref *plumbing.Reference) error {
-		if ref.Type() == plumbing.HashReference {
-			known = append(known, ref.Hash())
-		}
-		return nil
-	})
-	if err != nil {
-		return nil, err
-	}
+	known := append(slices.Clone(r.fetched), refs...)
 	slices.Reverse(known)
 	all := slices.Clone(r.pretend)
 	for _, h := range known {

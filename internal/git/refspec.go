@@ -2,8 +2,8 @@ package git
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -75,54 +75,83 @@ func (r *Remote) sources(ctx context.Context, s refspec) ([]Ref, error) {
 	return refs, err
 }
 
-// fetchRefspecs fetches what the refspecs name and sets the local refs; the
-// first is the answer, which the git program calls FETCH_HEAD.
-func (r *Remote) fetchRefspecs(ctx context.Context, into *Repository, specs []refspec, depth int) (Ref, error) {
-	var first Ref
+// fetched is what a clone with refspecs brought in this run.
+type fetched struct {
+	first Ref               // which the git program calls FETCH_HEAD
+	refs  map[string]Hash   // local refs by their full names
+	above map[string]string // folders of refs, each with a ref in it
+}
+
+// set notes a destination. Two that exclude each other are a mistake in the
+// refspecs: dropping the first would hide it.
+func (f *fetched) set(name string, to Hash) error {
+	other := f.above[name]
+	for dir := path.Dir(name); dir != "."; dir = path.Dir(dir) {
+		if _, there := f.refs[dir]; there {
+			other = dir
+		}
+		f.above[dir] = name
+	}
+	if other != "" {
+		return fault.Usage("InvalidRevision", fmt.Errorf("%w refspec: Git cannot keep %s beside %s", ErrInvalid, name, other),
+			"Give one of them another destination.")
+	}
+	f.refs[name] = to
+	return nil
+}
+
+// fetchRefspecs fetches what the refspecs name and sets the local refs.
+func (r *Remote) fetchRefspecs(ctx context.Context, into *Repository, specs []refspec, depth int) (*fetched, error) {
+	f := &fetched{refs: map[string]Hash{}, above: map[string]string{}}
 	for _, s := range specs {
 		refs, err := r.sources(ctx, s)
 		if err != nil {
-			return Ref{}, err
+			return nil, err
 		}
 		for _, ref := range refs {
-			if err := r.Fetch(ctx, into, ref, depth); err != nil {
-				return Ref{}, err
-			}
-			if first.Hash == "" {
-				first = ref
-			}
-			if to := s.destination(ref); to != "" {
-				if err := into.SetRef(to, ref.Hash); err != nil {
-					return Ref{}, err
-				}
+			if err := r.fetchRefspec(ctx, into, s, ref, depth, f); err != nil {
+				return nil, err
 			}
 		}
 	}
-	if first.Hash == "" {
-		return Ref{}, fault.Refused("RevisionNotFound", fmt.Errorf("the refspec matches no ref of %s: %w", r.URL(), ErrNotFound), "")
+	if f.first.Hash == "" {
+		return nil, fault.Refused("RevisionNotFound", fmt.Errorf("the refspec matches no ref of %s: %w", r.URL(), ErrNotFound), "")
 	}
-	return first, nil
+	return f, nil
+}
+
+func (r *Remote) fetchRefspec(ctx context.Context, into *Repository, s refspec, ref Ref, depth int, f *fetched) error {
+	if f.first.Hash == "" {
+		f.first = ref
+	}
+	to := s.destination(ref)
+	if to != "" {
+		if err := f.set(to, ref.Hash); err != nil {
+			return err
+		}
+	}
+	if err := r.Fetch(ctx, into, ref, depth); err != nil || to == "" {
+		return err
+	}
+	return into.SetRef(to, ref.Hash)
 }
 
 // fetchAll is the first half of a clone with a refspec: fetch, then find the
-// revision among what came, or else at the remote.
+// revision among what came, or else at the remote. Refs that an earlier clone
+// left in the folder do not count.
 func (c *cloning) fetchAll(ctx context.Context) error {
-	first, err := c.from.fetchRefspecs(ctx, c.repo, c.refspecs, c.Depth)
+	f, err := c.from.fetchRefspecs(ctx, c.repo, c.refspecs, c.Depth)
 	if err != nil {
 		return err
 	}
 	if c.Revision == "" || c.Revision == "FETCH_HEAD" {
-		c.ref = Ref{Hash: first.Hash}
+		c.ref = Ref{Hash: f.first.Hash}
 		return nil
 	}
 	for _, name := range localNames(c.Revision) {
-		h, err := c.repo.LocalRef(name)
-		if err == nil {
+		if h, ok := f.refs[name]; ok {
 			c.ref = Ref{Name: strings.Replace(name, "refs/remotes/origin/", "refs/heads/", 1), Hash: h}
 			return nil
-		}
-		if !errors.Is(err, ErrNotFound) {
-			return err
 		}
 	}
 	if c.ref, err = c.from.Resolve(ctx, c.Revision); err != nil {

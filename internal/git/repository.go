@@ -185,26 +185,6 @@ func (r *Repository) Head() (branch string, commit Hash, err error) {
 	return branch, toHash(tip.Hash()), nil
 }
 
-// LocalRef is where a ref of this repository is. ErrNotFound without one.
-func (r *Repository) LocalRef(name string) (Hash, error) {
-	ref, err := r.store.Reference(plumbing.ReferenceName(name))
-	if err != nil {
-		return "", fmt.Errorf("read %s: %w", name, notFound(err))
-	}
-	return toHash(ref.Hash()), nil
-}
-
-// SetRef moves a ref of this repository, whatever it was.
-func (r *Repository) SetRef(name string, to Hash) error {
-	if err := checkRef(name); err != nil {
-		return err
-	}
-	if to.IsZero() {
-		return r.store.RemoveReference(plumbing.ReferenceName(name))
-	}
-	return r.store.SetReference(plumbing.NewHashReference(plumbing.ReferenceName(name), fromHash(to)))
-}
-
 func toHash(h plumbing.Hash) Hash   { return Hash(h.String()) }
 func fromHash(h Hash) plumbing.Hash { return plumbing.NewHash(string(h)) }
 
