@@ -25,6 +25,9 @@ type worktree struct {
 	// folders that were found or made to be real ones. Links are made after
 	// all files of a checkout, so nothing here turns into one meanwhile.
 	folders map[string]bool
+	// replaces: a folder with untracked files gives way to a file, as with
+	// git checkout --force. Else it is an error.
+	replaces bool
 	// here is the folder that was written to last: opened once for all its
 	// files, since a path below the root is walked part by part each time.
 	here   *os.Root
@@ -121,7 +124,7 @@ func (w *worktree) folder(at string) error {
 }
 
 // clear takes away what stands in a file's place, be it a link (itself, not
-// what it points to) or an empty folder.
+// what it points to) or a folder, which has to be empty unless replaces is set.
 func (w *worktree) clear(at string) error {
 	info, err := w.root.Lstat(at)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -132,6 +135,9 @@ func (w *worktree) clear(at string) error {
 	}
 	if info.IsDir() {
 		delete(w.folders, at)
+		if w.replaces {
+			return removeAll(w.root, at)
+		}
 	}
 	return w.root.Remove(at)
 }

@@ -10,8 +10,6 @@ import (
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
-	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/index"
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -26,8 +24,9 @@ type CloneOptions struct {
 	Subdirectory string
 	Revision     string // branch, tag, full ref or commit of 40 digits; "": the remote's HEAD
 	Depth        int    // commits of history; 0: all
-	// DeleteExisting empties Dir first, but for lost+found. Otherwise the
-	// checkout is laid over what is there, and a repository there is reused.
+	// DeleteExisting empties Dir first, but for lost+found. Otherwise a
+	// repository there is reused: files that it tracks and the commit lacks are
+	// deleted, and those that it never tracked stay unless they are in the way.
 	DeleteExisting bool
 	// Refspec is what to fetch instead of the revision alone: items
 	// source:destination, separated by spaces. The revision is then looked for
@@ -125,7 +124,7 @@ func (c *cloning) prepare() error {
 		return err
 	}
 	c.empty = len(names) == 0
-	_, err = os.Lstat(filepath.Join(c.Dir, ".git", "HEAD"))
+	_, err = os.Lstat(filepath.Join(c.Dir, ".git"))
 	c.reused = err == nil
 	return nil
 }
@@ -180,11 +179,27 @@ func emptyFolder(dir string) error {
 	}
 	defer root.Close()
 	for _, name := range names {
-		if err := root.RemoveAll(name); err != nil {
+		if err := removeAll(root, name); err != nil {
 			return fmt.Errorf("delete %s: %w", name, writable(err, dir))
 		}
 	}
 	return nil
+}
+
+// removeAll deletes a file or a folder, folders that are read-only too: caches
+// of modules are, and they are ours.
+func removeAll(root *os.Root, name string) error {
+	err := root.RemoveAll(name)
+	if !errors.Is(err, fs.ErrPermission) {
+		return err
+	}
+	_ = fs.WalkDir(root.FS(), name, func(at string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			_ = root.Chmod(at, 0o700) // where it fails, so does RemoveAll, which says why
+		}
+		return nil
+	})
+	return root.RemoveAll(name)
 }
 
 // undo takes away what a failed attempt made.
@@ -267,48 +282,4 @@ func (r *Repository) peel(h Hash) (Hash, error) {
 		}
 	}
 	return "", fmt.Errorf("%w: a tag of a tag of a tag", ErrInvalid)
-}
-
-// checkOut writes all files of a commit and the index. Links come last, so
-// that no file can be written through one.
-func (r *Repository) checkOut(ctx context.Context, commit Hash, only *sparse) error {
-	tree, err := r.treeHash(commit)
-	if err != nil {
-		return err
-	}
-	w, err := r.openWorktree()
-	if err != nil {
-		return err
-	}
-	defer w.Close()
-	entries := map[string]*index.Entry{}
-	links := map[string]object.TreeEntry{}
-	write := func(at string, e object.TreeEntry) error {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		entry, err := w.write(at, e)
-		entries[at] = entry
-		return err
-	}
-	err = r.walk(tree, "", func(at string, e object.TreeEntry) error {
-		if only.leavesOut(at) {
-			entries[at] = &index.Entry{Name: at, Hash: e.Hash, Mode: e.Mode, SkipWorktree: true}
-			return nil
-		}
-		if e.Mode == filemode.Symlink {
-			links[at] = e
-			return nil
-		}
-		return write(at, e)
-	})
-	for at, e := range links {
-		if err == nil {
-			err = write(at, e)
-		}
-	}
-	if err != nil {
-		return err
-	}
-	return r.writeIndex(entries)
 }

@@ -3,6 +3,8 @@ package git
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -96,7 +98,12 @@ func (r *Repository) writeIndex(entries map[string]*index.Entry) error {
 		}
 		idx.Entries = append(idx.Entries, e)
 	}
-	if err := r.store.SetIndex(idx); err != nil {
+	var text strings.Builder
+	err := index.NewEncoder(&text).Encode(idx)
+	if err == nil {
+		err = writeWhole(filepath.Join(r.gitDir, "index"), text.String())
+	}
+	if err != nil {
 		return fmt.Errorf("write index: %w", writable(err, r.gitDir))
 	}
 	return nil

@@ -26,7 +26,7 @@ type config struct {
 	SubmodulePaths string        `param:"submodulePaths" desc:"Only submodules at or below these paths, separated by commas. Empty: all. Example: libs,tools/lint"`
 	Depth          int           `param:"depth" default:"1" desc:"Commits of history to fetch. 0: all of it."`
 	Subdirectory   string        `param:"subdirectory" desc:"Folder below output to clone into, made when it is missing. Example: source"`
-	DeleteExisting bool          `param:"deleteExisting" default:"true" desc:"Empty the folder first. false lays the checkout over what is there."`
+	DeleteExisting bool          `param:"deleteExisting" default:"true" desc:"Empty the folder first. false keeps files that Git never tracked there."`
 	Sparse         string        `param:"sparseCheckoutDirectories" desc:"Patterns of the files to check out, as in .gitignore, separated by commas. Empty: all. Example: charts/,!charts/old/"`
 	Verbose        bool          `param:"verbose" default:"true" desc:"Log what is done. Errors are always logged."`
 	UserFriendly   bool          `param:"userFriendlyErrors" default:"true" desc:"Kept for git-clone's users: failures always end with a hint and the command that reproduces them."`

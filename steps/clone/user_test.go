@@ -99,3 +99,31 @@ func TestRow44_AVolumeOfAnotherUser(t *testing.T) {
 		t.Errorf("left behind: %v", list)
 	}
 }
+
+// TestRow63_ReadOnlyLeftovers: caches of modules make their folders read-only.
+func TestRow63_ReadOnlyLeftovers(t *testing.T) {
+	repo := gittest.NewServer(t).Create("app", gittest.Files{"README.md": "hello\n", "folder": "a file\n"})
+	dir, program := openTo(t)
+	volume := filepath.Join(dir, "volume")
+	must(t, os.Mkdir(volume, 0o777))
+	for _, args := range [][]string{{}, {"--deleteExisting=false"}} {
+		cache := filepath.Join(volume, "folder", "module")
+		must(t, os.RemoveAll(filepath.Join(volume, "folder")))
+		must(t, os.MkdirAll(cache, 0o777))
+		must(t, os.WriteFile(filepath.Join(cache, "go.mod"), nil, 0o444))
+		for _, at := range []string{volume, filepath.Dir(cache), cache, filepath.Join(cache, "go.mod")} {
+			if os.Geteuid() == 0 {
+				must(t, os.Chown(at, stranger, stranger))
+			}
+		}
+		must(t, os.Chmod(cache, 0o555))
+		must(t, os.Chmod(filepath.Dir(cache), 0o555))
+		out, code := runAsStranger(t, program, append(args, "--url="+repo.URL, "--output="+volume)...)
+		if code != 0 {
+			t.Fatalf("%v: exit %d:\n%s", args, code, out)
+		}
+		if content, err := os.ReadFile(filepath.Join(volume, "folder")); err != nil || string(content) != "a file\n" {
+			t.Fatalf("%v: %q %v", args, content, err)
+		}
+	}
+}
