@@ -197,7 +197,7 @@ func (c Catalog) attempt(ctx context.Context, remote *git.Remote, d document, m 
 
 // fetch reads a document as the branch has it now.
 func (c Catalog) fetch(ctx context.Context, remote *git.Remote, d document) (scratch *git.Repository, tip git.Ref, text []byte, err error) {
-	if tip, err = remote.Tip(ctx, c.Revision); err != nil {
+	if tip, err = remote.Resolve(ctx, c.Revision); err != nil {
 		return nil, git.Ref{}, nil, err
 	}
 	scratch = git.NewMemory()

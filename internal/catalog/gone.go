@@ -19,7 +19,7 @@ const looked = 1000
 // Deletions are the environments whose last mention in the history of environments.yaml
 // says that they were deleted.
 func Deletions(ctx context.Context, in *git.Remote, revision string) (map[string]bool, error) {
-	tip, err := in.Tip(ctx, revision)
+	tip, err := in.Resolve(ctx, revision)
 	if err != nil {
 		return nil, err
 	}

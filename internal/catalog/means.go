@@ -26,7 +26,7 @@ type Means struct {
 func (m *Means) Catalog(patience time.Duration) (Catalog, error) {
 	key, err := m.Key()
 	return Catalog{
-		Where: m.Environments, Path: m.File, Revision: m.Revision, Key: key, Patience: patience,
+		Where: m.Environments, Path: m.File, Revision: git.BranchRef(m.Revision), Key: key, Patience: patience,
 		Open:   func(url string) (*git.Remote, error) { return git.NewRemote(url, m.Access(patience)) },
 		Author: git.Signature{Name: m.AuthorName, Email: m.AuthorEmail},
 	}, err

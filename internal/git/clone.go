@@ -22,7 +22,7 @@ type CloneOptions struct {
 	// Subdirectory of Dir to clone into, "" for Dir itself. It cannot lead out
 	// of Dir, not by a link either.
 	Subdirectory string
-	Revision     string // branch, tag, full ref or commit of 40 digits; "": the remote's HEAD
+	Revision     string // branch, tag, full ref or commit of 40 digits, as Resolve; "": the remote's HEAD
 	Depth        int    // commits of history; 0: all
 	// DeleteExisting empties Dir first, but for lost+found. Otherwise a
 	// repository there is reused: files that it tracks and the commit lacks are
@@ -66,18 +66,6 @@ func Clone(ctx context.Context, from *Remote, o CloneOptions) (*Repository, erro
 	return c.repo, nil
 }
 
-// Resolve finds what a revision means: Tip, or the commit itself.
-func (r *Remote) Resolve(ctx context.Context, revision string) (Ref, error) {
-	if h, ok := ParseHash(revision); ok {
-		return Ref{Hash: h}, nil
-	}
-	ref, err := r.Tip(ctx, revision)
-	if errors.Is(err, ErrNotFound) && len(revision) >= 7 && strings.Trim(revision, "0123456789abcdef") == "" {
-		err = fault.Refused("RevisionNotFound", err, "A commit must be given with all its 40 digits.")
-	}
-	return ref, err
-}
-
 // cloning is one call of Clone.
 type cloning struct {
 	CloneOptions
@@ -105,7 +93,7 @@ func (c *cloning) find(ctx context.Context) (err error) {
 		return err
 	}
 	if c.Revision != "" {
-		_, err = candidates(c.Revision)
+		_, err = meanings(c.Revision)
 	}
 	return err
 }

@@ -22,7 +22,7 @@ type Opening struct {
 // where that is, and the refs whose names start with prefix. Errors are those
 // of Tip. The Opening is to be closed.
 func (r *Remote) Open(ctx context.Context, branch, prefix string) (*Opening, error) {
-	names, err := candidates(branch)
+	names, err := candidates(BranchRef(branch))
 	if err != nil {
 		return nil, err
 	}

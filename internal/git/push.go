@@ -22,7 +22,8 @@ import (
 //     the ref is still at Old and the server does not want the update.
 //
 // A branch only ever moves forward: New must descend from Old, else
-// ErrInvalid, unless the update says Rebuild. Other refs may be replaced.
+// ErrInvalid, unless the update says Rebuild. A tag never moves. Other refs may
+// be replaced.
 func (r *Remote) Push(ctx context.Context, from *Repository, updates ...Update) error {
 	return r.push(ctx, from, nil, updates)
 }
@@ -64,6 +65,9 @@ func (r *Repository) checkUpdates(updates []Update) error {
 	for _, u := range updates {
 		if err := checkRef(u.Ref); err != nil {
 			return err
+		}
+		if strings.HasPrefix(u.Ref, "refs/tags/") && !u.Old.IsZero() && !u.New.IsZero() {
+			return fault.Refused("TagExists", fmt.Errorf("push %s: %w: a tag never moves", u.Ref, ErrInvalid), "Name a branch for changes.")
 		}
 		if !strings.HasPrefix(u.Ref, "refs/heads/") || u.Old.IsZero() || u.New.IsZero() || u.Rebuild {
 			continue

@@ -41,8 +41,17 @@ func wrongRef(name string) string {
 	return ""
 }
 
-// candidates are the full names that a short ref may mean, best first. "" has
-// none: it means the remote's HEAD.
+// BranchRef is the full name of a branch that is given with or without
+// refs/heads/; "" stays "", the remote's HEAD.
+func BranchRef(branch string) string {
+	if branch == "" || branch == "HEAD" || strings.HasPrefix(branch, "refs/") {
+		return branch
+	}
+	return "refs/heads/" + branch
+}
+
+// candidates are the full names that a short ref may mean where a branch is
+// meant first. "" has none: it means the remote's HEAD.
 func candidates(ref string) ([]string, error) {
 	if ref == "" || ref == "HEAD" {
 		return nil, nil

@@ -29,7 +29,7 @@ func Environments(ctx context.Context, where, path, revision string, open func(u
 	if err != nil {
 		return nil, err
 	}
-	tip, err := remote.Tip(ctx, revision)
+	tip, err := remote.Resolve(ctx, revision)
 	if err != nil {
 		return nil, err
 	}

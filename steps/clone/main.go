@@ -20,7 +20,7 @@ import (
 
 type config struct {
 	URL            string        `param:"url" required:"true" desc:"Repository to clone: https, http, ssh, user@host:path, or a path on this machine. Example: https://git.example.com/acme/user-service"`
-	Revision       string        `param:"revision" desc:"Branch, tag, full ref or commit of 40 hex digits. Empty: the default branch. Example: main"`
+	Revision       string        `param:"revision" desc:"Branch, tag, full ref or commit of 40 hex digits; of a tag and a branch of one name, the tag. Empty: the default branch. Example: main"`
 	Refspec        string        `param:"refspec" desc:"What to fetch before the revision is looked for, as source:destination, separated by spaces. Example: refs/pull/7/head:refs/heads/pull-7"`
 	Submodules     bool          `param:"submodules" default:"true" desc:"Check submodules out too, each with the credentials of its own host."`
 	SubmodulePaths string        `param:"submodulePaths" desc:"Only submodules at or below these paths, separated by commas. Empty: all. Example: libs,tools/lint"`

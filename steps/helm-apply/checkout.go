@@ -60,7 +60,7 @@ func (d *deployment) checkOutTip(ctx context.Context) (git.Hash, error) {
 	}
 	repository, err := git.Open(d.config.Source)
 	if errors.Is(err, git.ErrNotFound) {
-		repository, err = git.Clone(ctx, remote, git.CloneOptions{Dir: d.config.Source, Revision: d.config.Branch, Depth: 1, Signers: d.signers})
+		repository, err = git.Clone(ctx, remote, git.CloneOptions{Dir: d.config.Source, Revision: git.BranchRef(d.config.Branch), Depth: 1, Signers: d.signers})
 		if err != nil {
 			return "", err
 		}
@@ -70,7 +70,7 @@ func (d *deployment) checkOutTip(ctx context.Context) (git.Hash, error) {
 	if err != nil {
 		return "", err
 	}
-	tip, err := remote.Tip(ctx, d.config.Branch)
+	tip, err := remote.Tip(ctx, git.BranchRef(d.config.Branch))
 	if err != nil {
 		return "", err
 	}
