@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"sync"
 )
 
 // maxPkt is the longest pkt-line, with its four digits of length
@@ -187,14 +188,24 @@ func (d *demux) fill() error {
 }
 
 // Words keeps the first few kilobytes of what a server says beside its data,
-// such as the output of a hook.
-type Words struct{ buf []byte }
+// such as the output of a hook. What a program prints is copied by a goroutine
+// of its own, so Words may be read while it is written.
+type Words struct {
+	mu  sync.Mutex
+	buf []byte
+}
 
 func (w *Words) Write(b []byte) (int, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	if room := maxWords - len(w.buf); room > 0 {
 		w.buf = append(w.buf, b[:min(room, len(b))]...)
 	}
 	return len(b), nil
 }
 
-func (w *Words) String() string { return clean(w.buf) }
+func (w *Words) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return clean(w.buf)
+}

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"sync"
 )
 
 // Local is a repository on this machine, served by the git program.
@@ -51,11 +52,14 @@ func (l *Local) Open(ctx context.Context, service string, version int) (Session,
 		cancel()
 		return nil, fmt.Errorf("start %s: %w", service, err)
 	}
-	return &stream{in: in, out: out, words: words, stop: func() error {
+	// A command may be waited for only once, and both Close and the end of the
+	// context stop it.
+	stop := sync.OnceValue(func() error {
 		cancel()
 		cmd.Wait() // ends with an error when it was stopped; what matters was read
 		return nil
-	}}, nil
+	})
+	return &stream{in: in, out: out, words: words, stop: stop}, nil
 }
 
 // Resume is not for processes: each one greets.
