@@ -75,9 +75,11 @@ func load(ctx context.Context, files []*loader.BufferedFile, opts Options) (*Cha
 	if err != nil {
 		return nil, err
 	}
-	for _, sub := range fetched {
-		c.AddDependency(sub)
+	subs, err := once(append(c.Dependencies(), fetched...))
+	if err != nil {
+		return nil, err
 	}
+	c.SetDependencies(subs...)
 	for _, sub := range c.Dependencies() {
 		if err := complete(sub); err != nil {
 			return nil, err
