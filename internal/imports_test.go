@@ -18,15 +18,16 @@ var rooms = map[string][]string{
 	"fault":       {},
 	"redact":      {},
 	"clock":       {},
+	"retry":       {},
 	"step":        {"redact"},
 	"signature":   {},
-	"git":         {"redact", "clock", "signature"},
+	"git":         {"redact", "clock", "signature", "retry"},
 	"yaml":        {},
 	"edit":        {"yaml"},
 	"document":    {"yaml"},
 	"environment": {"yaml", "signature", "document"},
 	"application": {"document", "yaml"},
-	"registry":    {"redact", "yaml"},
+	"registry":    {"redact", "yaml", "retry"},
 	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge"}, // forge: one of two ways to deliver
 	"view":        {"git", "environment", "promotion"},
 	"catalog":     {"git", "edit", "environment", "application", "promotion", "forge", "signature"},
@@ -37,10 +38,10 @@ var rooms = map[string][]string{
 	"cluster":     {"redact", "clock"},
 	"release":     {"cluster", "chart"},
 	"rollout":     {"cluster"},
-	"forge":       {"redact"},
+	"forge":       {"redact", "retry"},
 	"runner":      {},
 	"webhook":     {},
-	"local":       {"registry", "redact"},
+	"local":       {"registry", "redact", "retry"},
 }
 
 // owners says who alone may import a library: the prefix of its path, and the
