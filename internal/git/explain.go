@@ -57,6 +57,9 @@ func meaning(err error) error {
 }
 
 func meaningOfStatus(status int, err error) error {
+	if transient(err) {
+		return fault.Retryable("GitUnreachable", err, "The host is busy or down; try again later.")
+	}
 	switch status {
 	case http.StatusForbidden:
 		return fault.Refused("GitForbidden", fmt.Errorf("%w (%w)", err, ErrRefused),
@@ -64,9 +67,6 @@ func meaningOfStatus(status int, err error) error {
 	case http.StatusNotFound, http.StatusGone:
 		return fault.Refused("RepositoryNotFound", fmt.Errorf("%w (%w)", err, ErrNotFound),
 			"Check the URL. Hosts also answer so when the credentials may not see the repository.")
-	}
-	if transient(err) {
-		return fault.Retryable("GitUnreachable", err, "The host is busy or down; try again later.")
 	}
 	return fault.Retryable("GitServerError", err, "")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -551,4 +552,21 @@ func TestRow06_TheOtherPushIsNotYetDone(t *testing.T) {
 	})
 	is(t, r.Push(t.Context(), mem, update), git.ErrMoved)
 	same(t, pushes(s), 1)
+}
+
+// TestRow08_ALimitIsNotADenial: GitHub tells its secondary limits with 403 and
+// the time at which they end.
+func TestRow08_ALimitIsNotADenial(t *testing.T) {
+	s := gittest.NewServer(t)
+	repo := s.Create("app", gittest.Files{"a": "1"})
+	r := remote(t, repo.URL)
+	s.Before(gittest.Status(1, 403, gittest.Any, "Retry-After", "1"))
+	mem, update := onTip(t, r, "a", "2")
+	over := strconv.FormatInt(time.Now().Add(-time.Second).Unix(), 10)
+	s.Before(gittest.Status(1, 403, gittest.IsPush, "X-RateLimit-Remaining", "0", "X-RateLimit-Reset", over))
+	ok(t, r.Push(t.Context(), mem, update))
+
+	s.Before(gittest.Status(-1, 403, gittest.Any, "Retry-After", "3600"))
+	_, err := remote(t, repo.URL).Tip(t.Context(), "main")
+	reason(t, err, fault.KindRetryable, "GitUnreachable")
 }

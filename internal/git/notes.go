@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/object"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // NotesRef holds the deployment records: git log --notes=lockstep shows them.
@@ -24,15 +24,27 @@ func (r *Remote) AppendNote(ctx context.Context, commit Hash, line string, by Si
 		return fault.Usage("InvalidNote", fmt.Errorf("note %q on %q: %w: one line on one commit", line, commit, ErrInvalid), "")
 	}
 	scratch := NewMemory()
-	for attempt := 1; ; attempt++ {
-		err := r.appendNote(ctx, scratch, commit, line, by)
-		if !errors.Is(err, ErrMoved) {
-			return err
-		}
-		if err := sleep(ctx, rand.N(time.Duration(min(attempt, 20))*50*time.Millisecond)); err != nil {
-			return fmt.Errorf("append a note to %s, %d attempts: %w", commit.Short(), attempt, err)
-		}
+	err := r.race(ctx, 0, func(ctx context.Context) error { return r.appendNote(ctx, scratch, commit, line, by) })
+	if errors.Is(err, ErrMoved) {
+		return fault.Retryable("NoteNotWritten", fmt.Errorf("append a note to %s: %w", commit.Short(), err),
+			"Other notes were written faster each time. Try again.")
 	}
+	return err
+}
+
+const (
+	// longestRace is the longest pause after a race was lost: the winner is done by then.
+	longestRace = time.Second
+	// raceFor bounds all its runs. It is long: unlike a server that is down,
+	// others who write are a reason to stay.
+	raceFor = 5 * time.Minute
+)
+
+// race runs what others were faster at again, at most so many times; 0: as
+// often as there is time for.
+func (r *Remote) race(ctx context.Context, tries int, run func(context.Context) error) error {
+	policy := retry.Policy{For: r.raceFor, Tries: tries, Longest: longestRace, Of: NotesRef + " of " + r.URL(), Hide: r.keys.redact}
+	return policy.Do(ctx, func(err error) (time.Duration, bool) { return 0, errors.Is(err, ErrMoved) }, run)
 }
 
 func (r *Remote) appendNote(ctx context.Context, scratch *Repository, commit Hash, line string, by Signature) error {
@@ -61,17 +73,12 @@ func (r *Remote) appendNote(ctx context.Context, scratch *Repository, commit Has
 }
 
 // notes fetches the notes as they are now; Zero when there are none yet.
-func (r *Remote) notes(ctx context.Context, scratch *Repository) (Hash, error) {
-	const attempts = 10
-	for attempt := 1; ; attempt++ {
-		tip, err := r.notesOnce(ctx, scratch)
-		if !errors.Is(err, ErrMoved) || attempt == attempts {
-			return tip, err
-		}
-		if err := sleep(ctx, rand.N(time.Duration(attempt)*50*time.Millisecond)); err != nil {
-			return "", fmt.Errorf("fetch %s, %d attempts: %w", NotesRef, attempt, err)
-		}
-	}
+func (r *Remote) notes(ctx context.Context, scratch *Repository) (tip Hash, err error) {
+	err = r.race(ctx, 10, func(ctx context.Context) (err error) {
+		tip, err = r.notesOnce(ctx, scratch)
+		return err
+	})
+	return tip, err
 }
 
 // notesOnce gives ErrMoved when somebody wrote a note between question and

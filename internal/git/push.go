@@ -10,6 +10,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git/wire"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // Push moves refs at the remote, sending the objects it lacks. Several
@@ -227,7 +228,7 @@ func (p *push) afterRefusal(ctx context.Context, why error, refused int, took ti
 	pause := max(took, shortestLook)
 	for look := range looks {
 		if look > 0 {
-			if err := sleep(ctx, min(pause, longestLook)); err != nil {
+			if err := retry.Sleep(ctx, min(pause, longestLook)); err != nil {
 				return err
 			}
 			pause *= 2

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/clock"
 	"github.com/lockstep-cd/lockstep/internal/fault"
@@ -19,6 +20,7 @@ type Remote struct {
 	keys    *keyring
 	client  *wire.Client
 	clock   *clock.Server
+	raceFor time.Duration // how long notes are written in a race
 }
 
 // NewRemote checks the URL (https, http, ssh, user@host:path, file, or a
@@ -38,7 +40,7 @@ func NewRemote(url string, a Access) (*Remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}, clock: server}, nil
+	return &Remote{address: shown, access: a, keys: keys, client: &wire.Client{Transport: transport}, clock: server, raceFor: raceFor}, nil
 }
 
 // URL is where the remote is, without user and password: fit to be stored,

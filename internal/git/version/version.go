@@ -19,6 +19,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
@@ -127,12 +128,7 @@ func (n numbers) waiting(repo *git.Repository, commit git.Hash) ([]git.Hash, err
 
 // pause keeps many builds from asking in step with each other.
 func pause(ctx context.Context, attempt int) error {
-	select {
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-time.After(rand.N(time.Duration(min(attempt, 20)) * 25 * time.Millisecond)):
-		return nil
-	}
+	return retry.Sleep(ctx, rand.N(time.Duration(min(attempt, 20))*25*time.Millisecond))
 }
 
 func (o Options) check() (*semver.Version, error) {

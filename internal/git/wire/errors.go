@@ -11,6 +11,8 @@ import (
 	"net/http"
 	"syscall"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // RemoteError is what the server says when it refuses: its own words.
@@ -22,7 +24,7 @@ func (e *RemoteError) Error() string { return "server says: " + e.Message }
 type HTTPError struct {
 	Status     int
 	Message    string        // the start of a plain-text body, or ""
-	RetryAfter time.Duration // from the header of that name, or 0
+	RetryAfter time.Duration // how long the server asks to be left alone, or 0
 }
 
 func (e *HTTPError) Error() string {
@@ -37,9 +39,11 @@ func (e *HTTPError) Error() string {
 // how long the server wants to be left alone.
 func Transient(err error) (after time.Duration, ok bool) {
 	if he, is := errors.AsType[*HTTPError](err); is {
+		if retry.Busy(he.Status, he.RetryAfter) {
+			return he.RetryAfter, true
+		}
 		switch he.Status {
-		case http.StatusTooManyRequests, http.StatusRequestTimeout, http.StatusInternalServerError,
-			http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		case http.StatusRequestTimeout, http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
 			return he.RetryAfter, true
 		}
 		return 0, false

@@ -12,7 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // agent is how requests name themselves. Some hosts speak the smart protocol
@@ -227,7 +228,7 @@ func judge(resp *http.Response) error {
 	case code >= 300 && code < 400 && resp.Header.Get("Location") != "":
 		return &redirect{to: resp.Header.Get("Location")}
 	default:
-		return &HTTPError{Status: code, Message: excerpt(resp), RetryAfter: retryAfter(resp)}
+		return &HTTPError{Status: code, Message: excerpt(resp), RetryAfter: retry.After(resp.Header)}
 	}
 }
 
@@ -238,24 +239,6 @@ func excerpt(resp *http.Response) string {
 	}
 	b, _ := io.ReadAll(io.LimitReader(resp.Body, 512))
 	return clean(b)
-}
-
-// retryAfter reads seconds or a date; the date is taken against the server's
-// own clock where it states it.
-func retryAfter(resp *http.Response) time.Duration {
-	v := resp.Header.Get("Retry-After")
-	if s, err := strconv.Atoi(v); err == nil && s >= 0 {
-		return time.Duration(min(s, 86400)) * time.Second
-	}
-	at, err := http.ParseTime(v)
-	if err != nil {
-		return 0
-	}
-	now := time.Now()
-	if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
-		now = date
-	}
-	return max(0, at.Sub(now))
 }
 
 func mediaType(resp *http.Response) string {
