@@ -208,9 +208,8 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 
 // opener reaches repositories with the credentials that git would use.
 func opener(c *cli.Context) func(url string) (*git.Remote, error) {
-	return func(url string) (*git.Remote, error) {
-		return git.NewRemote(url, git.Access{RetryFor: c.Duration("timeout")})
-	}
+	access := git.Access{RetryFor: c.Duration("timeout"), Connections: &git.Connections{}}
+	return func(url string) (*git.Remote, error) { return git.NewRemote(url, access) }
 }
 
 // pullRequestsOf: who merges waits until that is done. Of flags that contradict

@@ -27,7 +27,7 @@ func (m *Means) Catalog(patience time.Duration) (Catalog, error) {
 	key, err := m.Key()
 	return Catalog{
 		Where: m.Environments, Path: m.File, Revision: git.BranchRef(m.Revision), Key: key, Patience: patience,
-		Open:   func(url string) (*git.Remote, error) { return git.NewRemote(url, m.Access(patience)) },
+		Open:   m.Opener(patience),
 		Author: git.Signature{Name: m.AuthorName, Email: m.AuthorEmail},
 	}, err
 }

@@ -27,6 +27,9 @@ type Access struct {
 	// RetryFor bounds how long a call goes on when the server is busy or out
 	// of reach; 0 means one minute. The context's deadline counts as well.
 	RetryFor time.Duration
+	// Connections are shared with all remotes that name the same. Nil: each
+	// remote has its own.
+	Connections *Connections
 
 	// home is set for submodules: the repository that a login without a host
 	// was given for.

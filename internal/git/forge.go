@@ -51,5 +51,5 @@ func (r *Remote) RoundTripper() (http.RoundTripper, error) {
 	if r.page() != nil {
 		a = r.keys.trust(a)
 	}
-	return newRoundTripper(a)
+	return a.Connections.to(a)
 }

@@ -28,6 +28,13 @@ func (l Login) Access(retryFor time.Duration) Access {
 	}
 }
 
+// Opener opens remotes that share their connections; see Access.
+func (l Login) Opener(retryFor time.Duration) func(url string) (*Remote, error) {
+	access := l.Access(retryFor)
+	access.Connections = &Connections{}
+	return func(url string) (*Remote, error) { return NewRemote(url, access) }
+}
+
 // CAFile is the file of certificates; "" where no folder of them was given.
 func (l Login) CAFile() string {
 	if l.SSLCA == "" {

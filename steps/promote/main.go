@@ -67,11 +67,12 @@ func run(ctx context.Context, c *config) error {
 		slog.InfoContext(ctx, "nothing follows: environments is not given", "from", c.From)
 		return nil
 	}
-	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, c.open)
+	open := c.Opener(c.Timeout)
+	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, open)
 	if err != nil {
 		return err
 	}
-	results, err := c.promote(ctx, known)
+	results, err := c.promote(ctx, known, open)
 	if err != nil {
 		return err
 	}
@@ -115,8 +116,8 @@ func (c *config) chart() (edit.Selector, error) {
 	return promotion.ChartOf(c.Application, edit.Selector{Name: c.Name, Alias: c.Alias, Repository: c.ChartRepository}, c.Add && c.Version != "")
 }
 
-func (c *config) promote(ctx context.Context, known *environment.Environments) ([]promotion.Result, error) {
-	everywhere, err := c.everywhere(known)
+func (c *config) promote(ctx context.Context, known *environment.Environments, open opener) ([]promotion.Result, error) {
+	everywhere, err := c.everywhere(known, open)
 	if err != nil {
 		return nil, err
 	}
@@ -159,11 +160,10 @@ func (c *config) follow(ctx context.Context, everywhere promotion.Everywhere, ch
 	return everywhere.Follow(ctx, from, applications, chosen)
 }
 
-func (c *config) open(url string) (*git.Remote, error) {
-	return git.NewRemote(url, c.Access(c.Timeout))
-}
+// opener reaches a repository.
+type opener = func(url string) (*git.Remote, error)
 
-func (c *config) everywhere(known *environment.Environments) (promotion.Everywhere, error) {
+func (c *config) everywhere(known *environment.Environments, open opener) (promotion.Everywhere, error) {
 	chart, err := c.chart()
 	if err != nil {
 		return promotion.Everywhere{}, err
@@ -174,7 +174,7 @@ func (c *config) everywhere(known *environment.Environments) (promotion.Everywhe
 	}
 	p.Application, p.Chart, p.Version, p.Add, p.Exact = c.Application, chart, c.Version, c.Add, c.Downgrade
 	p.Changelog, p.Source, p.BreakGlass = c.Changelog, c.Source, c.BreakGlass
-	return promotion.Everywhere{Promotion: p, Known: known, Open: c.open, PullRequests: c.PullRequests(c.AutoMerge, c.Timeout)}, nil
+	return promotion.Everywhere{Promotion: p, Known: known, Open: open, PullRequests: c.PullRequests(c.AutoMerge, c.Timeout)}, nil
 }
 
 func (c *config) say(ctx context.Context, r promotion.Result) {

@@ -48,7 +48,8 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, c.open)
+	open := c.Opener(c.Timeout)
+	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, open)
 	if err != nil {
 		return err
 	}
@@ -56,20 +57,20 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	r, err := c.reconciler(ctx, known)
+	r, err := c.reconciler(ctx, known, open)
 	if err != nil {
 		return err
 	}
 	results := r.Environments(ctx, chosen)
 	if len(c.Only) == 0 {
-		in, err := c.open(c.Environments)
+		in, err := open(c.Environments)
 		if err != nil {
 			return err
 		}
 		results = append(results, r.Gone(ctx, in, c.Revision)...)
 	}
 	c.tell(results)
-	errReopen := c.reopen(ctx, known, chosen)
+	errReopen := c.reopen(ctx, known, chosen, open)
 	applications, err := c.applications(ctx, r)
 	err = errors.Join(reconcile.Err(append(results, applications...)), errReopen, err)
 	if errors.Is(err, context.DeadlineExceeded) {
@@ -78,16 +79,15 @@ func run(ctx context.Context, c *config) error {
 	return err
 }
 
-func (c *config) open(url string) (*git.Remote, error) {
-	return git.NewRemote(url, c.Access(c.Timeout))
-}
+// opener reaches a repository.
+type opener = func(url string) (*git.Remote, error)
 
-func (c *config) reconciler(ctx context.Context, known *environment.Environments) (*reconcile.Reconciler, error) {
+func (c *config) reconciler(ctx context.Context, known *environment.Environments, open opener) (*reconcile.Reconciler, error) {
 	client, err := cluster.Connect(ctx, c.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	in, err := c.open(c.Environments)
+	in, err := open(c.Environments)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (c *config) reconciler(ctx context.Context, known *environment.Environments
 			Client: client, Namespace: c.Namespace, Environments: in.URL(), File: c.File, Applications: c.Applications, Insecure: c.Insecure,
 			WebhookURL: c.WebhookURL, Forge: forge.Kind(c.Forge), DryRun: c.DryRun,
 		},
-		Known: known, Open: c.open,
+		Known: known, Open: open,
 	}, nil
 }
 
@@ -105,7 +105,7 @@ func (c *config) applications(ctx context.Context, r *reconcile.Reconciler) ([]r
 	if len(c.Only) > 0 || c.Applications == "" {
 		return nil, nil
 	}
-	all, err := catalog.Catalog{Where: c.Environments, Path: c.File, Revision: c.Revision, Open: c.open}.Applications(ctx)
+	all, err := catalog.Catalog{Where: c.Environments, Path: c.File, Revision: c.Revision, Open: r.Open}.Applications(ctx)
 	if err != nil || all == nil {
 		return nil, err
 	}
@@ -141,7 +141,7 @@ func names(all []string) string {
 
 // reopen promotes what waited, and brings back what failed where the end of the run did
 // not.
-func (c *config) reopen(ctx context.Context, known *environment.Environments, chosen []environment.Environment) error {
+func (c *config) reopen(ctx context.Context, known *environment.Environments, chosen []environment.Environment, open opener) error {
 	if !c.Waiting {
 		return nil
 	}
@@ -149,7 +149,7 @@ func (c *config) reopen(ctx context.Context, known *environment.Environments, ch
 	if err != nil {
 		return err
 	}
-	everywhere := promotion.Everywhere{Promotion: p, Known: known, Open: c.open, DryRun: c.DryRun, PullRequests: c.PullRequests(false, 0)}
+	everywhere := promotion.Everywhere{Promotion: p, Known: known, Open: open, DryRun: c.DryRun, PullRequests: c.PullRequests(false, 0)}
 	results := everywhere.Reopen(ctx, chosen)
 	for _, env := range chosen {
 		back, errBack := everywhere.RollBackFailed(ctx, env)

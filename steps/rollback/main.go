@@ -9,7 +9,6 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/forge"
-	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 	"github.com/lockstep-cd/lockstep/internal/step"
 )
@@ -43,7 +42,7 @@ func run(ctx context.Context, c *config) error {
 	if err := forge.Method(c.MergeMethod).Check(); err != nil {
 		return err
 	}
-	open := func(url string) (*git.Remote, error) { return git.NewRemote(url, c.Access(c.Timeout)) }
+	open := c.Opener(c.Timeout)
 	known, err := promotion.Environments(ctx, c.Environments, c.File, c.Revision, open)
 	if err != nil {
 		return err
