@@ -355,7 +355,7 @@ func TestRow46_WebhookSecret(t *testing.T) {
 			}
 		}
 	}
-	if !strings.Contains(log.String(), "ask the forge again") || strings.Contains(log.String(), "canary") {
+	if !strings.Contains(log.String(), "try again") || strings.Contains(log.String(), "canary") {
 		t.Errorf("logged %s", log.String())
 	}
 }

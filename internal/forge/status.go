@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/redact"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // Status is what a program says about a commit.
@@ -91,23 +91,18 @@ func (h onGitLab) status(ctx context.Context, commit string, s Status) error {
 // third of the time that is left. Other errors, and the last, are returned as
 // they are. Without a deadline it is tried once.
 func Insist(ctx context.Context, do func(context.Context) error) error {
-	for pause := firstPause; ; pause *= 2 {
-		end, bounded := ctx.Deadline()
-		if !bounded {
-			return do(ctx)
-		}
-		try, cancel := context.WithTimeout(ctx, time.Until(end)/3)
-		err := do(try)
-		cancel()
-		if err == nil || fault.Of(err).Kind != fault.KindRetryable {
-			return err
-		}
-		wait := pause/2 + rand.N(pause/2)
+	judge := func(err error) (after time.Duration, again bool) {
 		if a, said := errors.AsType[*answer](err); said {
-			wait = max(wait, a.after)
+			after = a.after
 		}
-		if wait > time.Until(end) || sleep(ctx, wait) != nil {
-			return err
-		}
+		return after, fault.Of(err).Kind == fault.KindRetryable
 	}
+	return retry.Policy{Of: "the forge"}.Do(ctx, judge, func(ctx context.Context) error {
+		if end, bounded := ctx.Deadline(); bounded {
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, time.Until(end)/3)
+			defer cancel()
+		}
+		return do(ctx)
+	})
 }

@@ -7,17 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/redact"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // Bounds of one question.
@@ -26,8 +24,7 @@ const (
 	mostBytes       = 8 << 20 // of an answer
 	mostWords       = 300     // characters of a forge's message that are repeated
 	tries           = 4
-	firstPause      = 200 * time.Millisecond
-	longestPause    = 30 * time.Second // also of what a forge may ask for
+	longestWait     = 2 * time.Minute // for all of its tries, and for what a forge may ask for
 )
 
 // errOdd: an answer that no forge gives, which asking again does not mend.
@@ -88,22 +85,17 @@ func (d *door) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	for try, pause := 1, firstPause; ; try, pause = try+1, 2*pause {
-		response, secret, err := d.once(r, body)
-		err = redact.Error(err, secret)
-		again, after := worthAnother(r.Method, err)
-		if err == nil || !again || try == tries || after > longestPause {
-			return response, err
-		}
-		wait := max(after, pause/2+rand.N(pause/2))
-		if end, bounded := r.Context().Deadline(); bounded && wait > time.Until(end) {
-			return nil, err // says more than that the time is over
-		}
-		slog.DebugContext(r.Context(), "ask the forge again", "host", r.URL.Host, "in", wait, "reason", err)
-		if err := sleep(r.Context(), wait); err != nil {
-			return nil, err
-		}
+	var response *http.Response
+	policy := retry.Policy{For: longestWait, Tries: tries, Of: r.URL.Host}
+	err = policy.Do(r.Context(), d.judge(r.Method), func(context.Context) (err error) {
+		var secret string
+		response, secret, err = d.once(r, body)
+		return redact.Error(err, secret)
+	})
+	if err != nil {
+		return nil, err
 	}
+	return response, nil
 }
 
 func readBody(r *http.Request) ([]byte, error) {
@@ -141,7 +133,7 @@ func (d *door) once(r *http.Request, body []byte) (response *http.Response, secr
 		return nil, secret, fmt.Errorf("%w: it is larger than %d MiB", errOdd, mostBytes>>20)
 	}
 	if response.StatusCode >= 400 {
-		return nil, secret, &answer{response.StatusCode, words(text, append(hidden(r.Context()), secret)...), retryAfter(response.Header)}
+		return nil, secret, &answer{response.StatusCode, words(text, append(hidden(r.Context()), secret)...), retry.After(response.Header)}
 	}
 	response.Body = io.NopCloser(bytes.NewReader(text))
 	return response, secret, nil
@@ -195,28 +187,15 @@ func words(text []byte, secrets ...string) string {
 	return line
 }
 
-// retryAfter reads Retry-After in seconds, or GitHub's time at which its limit ends.
-func retryAfter(h http.Header) time.Duration {
-	if seconds, err := strconv.Atoi(h.Get("Retry-After")); err == nil && seconds >= 0 {
-		return time.Duration(min(seconds, 24*3600)) * time.Second
+// judge says of a method's errors whether to ask again, and after how long at least.
+func (*door) judge(method string) retry.Judge {
+	return func(err error) (time.Duration, bool) {
+		a, said := errors.AsType[*answer](err)
+		if !said {
+			return 0, method == http.MethodGet && retryable(err)
+		}
+		return a.after, retry.Busy(a.status, a.after) || method == http.MethodGet && a.status >= 500
 	}
-	if at, err := http.ParseTime(h.Get("Retry-After")); err == nil {
-		return max(0, time.Until(at))
-	}
-	if at, err := strconv.ParseInt(h.Get("X-RateLimit-Reset"), 10, 64); err == nil && h.Get("X-RateLimit-Remaining") == "0" {
-		return max(0, time.Until(time.Unix(at, 0)))
-	}
-	return 0
-}
-
-// worthAnother reports whether to ask again, and after how long at least.
-func worthAnother(method string, err error) (bool, time.Duration) {
-	a, said := errors.AsType[*answer](err)
-	if !said {
-		return err != nil && method == http.MethodGet && retryable(err), 0
-	}
-	busy := a.status == http.StatusTooManyRequests || a.status == http.StatusServiceUnavailable || a.status == http.StatusForbidden && a.after > 0
-	return busy || method == http.MethodGet && a.status >= 500, a.after
 }
 
 // retryable reports whether an error may go away by itself.
@@ -225,7 +204,7 @@ func retryable(err error) bool {
 		return false
 	}
 	if a, said := errors.AsType[*answer](err); said {
-		return a.status >= 500 || a.status == http.StatusTooManyRequests || a.status == http.StatusForbidden && a.after > 0
+		return a.status >= 500 || retry.Busy(a.status, a.after)
 	}
 	_, wire := errors.AsType[net.Error](err)
 	return wire || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
@@ -255,15 +234,4 @@ func explain(what string, err error) error {
 		return fault.Refused("ForgeNotFound", err, "Check the repository's URL, the parameter forge, and that the token may see the repository.")
 	}
 	return fault.Refused("ForgeRefused", err, "")
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // Background is a program that calls Serve for the folder Dir and is to outlive
@@ -76,7 +77,7 @@ func (b Background) alone(ctx context.Context) (unlock func(), err error) {
 		if err == nil || !errors.Is(err, syscall.EWOULDBLOCK) {
 			return unlock, err
 		}
-		if !sleep(ctx, interval) {
+		if retry.Sleep(ctx, interval) != nil {
 			return nil, fmt.Errorf("wait for another start of the servers in %s: %w", b.Dir, ctx.Err())
 		}
 	}
@@ -152,7 +153,7 @@ func awaitHealthy(ctx context.Context, dir string, ended chan error) (*Instance,
 			}
 		default:
 		}
-		if !sleep(ctx, interval) {
+		if retry.Sleep(ctx, interval) != nil {
 			return nil, fmt.Errorf("wait until the servers answer: %w", ctx.Err())
 		}
 	}

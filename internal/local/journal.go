@@ -101,3 +101,9 @@ func (d Delivery) shown() Delivery {
 	d.URL, d.Error = redact.Text(redact.URL(d.URL)), redact.Text(d.Error)
 	return d
 }
+
+// hide takes the same secrets out of an error.
+func (d Delivery) hide(err error) error {
+	d.Error = err.Error()
+	return errors.New(d.shown().Error)
+}

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // outbox sends webhooks, those of one repository in the order of its pushes.
@@ -117,30 +119,42 @@ func (o *outbox) next(ctx context.Context, repository string) (Delivery, bool) {
 // deliver tries until the receiver took the webhook or refused it, or until
 // patience ends. When ctx ends the delivery stays pending.
 func (o *outbox) deliver(ctx context.Context, d Delivery) {
-	deadline := time.Now().Add(o.patience)
-	for pause := 200 * time.Millisecond; ; pause = min(2*pause, 5*time.Second) {
-		d.Attempts++
-		status, err := o.send(ctx, d)
-		if ctx.Err() != nil {
-			return
-		}
-		d.Status, d.Error = status, ""
-		if err != nil {
-			d.Error = err.Error()
-		}
-		if err == nil {
-			d.State = Delivered
-		} else if errors.Is(err, errRefused) || time.Now().Add(pause).After(deadline) {
-			d.State = Abandoned
-		}
-		if d.State != Pending {
-			d.Finished = time.Now().UTC()
-		}
-		o.note(d)
-		if d.State != Pending || !sleep(ctx, jitter(pause)) {
-			return
-		}
+	policy := retry.Policy{For: o.patience, Longest: 5 * time.Second, Of: "the webhook's receiver", Log: o.log, Hide: d.hide}
+	err := policy.Do(ctx, judge, func(ctx context.Context) error { return o.attempt(ctx, &d) })
+	if ctx.Err() != nil {
+		return
 	}
+	d.State, d.Finished = Delivered, time.Now().UTC()
+	if err != nil {
+		d.State = Abandoned
+	}
+	o.note(d)
+}
+
+// judge: what is not refused may be taken later.
+func judge(err error) (after time.Duration, again bool) {
+	if b, said := errors.AsType[*busy](err); said {
+		after = b.after
+	}
+	return after, !errors.Is(err, errRefused)
+}
+
+// attempt notes what came of it, unless that ends the delivery.
+func (o *outbox) attempt(ctx context.Context, d *Delivery) error {
+	d.Attempts++
+	status, err := o.send(ctx, *d)
+	if ctx.Err() != nil {
+		return err
+	}
+	d.Status, d.Error = status, ""
+	if err == nil {
+		return nil
+	}
+	d.Error = err.Error()
+	if !errors.Is(err, errRefused) {
+		o.note(*d)
+	}
+	return err
 }
 
 func (o *outbox) note(d Delivery) {
@@ -148,18 +162,6 @@ func (o *outbox) note(d Delivery) {
 	o.log.Info("webhook", "state", d.State, "repository", d.Repository, "ref", d.Ref, "url", shown.URL, "status", d.Status, "error", shown.Error)
 	if err := o.journal.put(d); err != nil {
 		o.log.Error("note a delivery", "error", err)
-	}
-}
-
-// sleep waits and reports false when ctx ends before.
-func sleep(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
 	}
 }
 

@@ -10,14 +10,23 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // errRefused is an answer that would be the same the next time.
 var errRefused = errors.New("the receiver refused it")
+
+// busy is an answer that may be another one later.
+type busy struct {
+	words string
+	after time.Duration // how long the receiver asks to be left alone
+}
+
+func (b *busy) Error() string { return b.words }
 
 // send makes one attempt and returns the status of the answer, 0 without one.
 func (o *outbox) send(ctx context.Context, d Delivery) (int, error) {
@@ -87,10 +96,7 @@ func verdict(resp *http.Response) error {
 	case resp.StatusCode/100 == 2:
 		return nil
 	case resp.StatusCode >= 500, resp.StatusCode == http.StatusTooManyRequests, resp.StatusCode == http.StatusRequestTimeout:
-		return fmt.Errorf("%s: %s", resp.Status, bytes.TrimSpace(text))
+		return &busy{words: fmt.Sprintf("%s: %s", resp.Status, bytes.TrimSpace(text)), after: retry.After(resp.Header)}
 	}
 	return fmt.Errorf("%w: %s: %s", errRefused, resp.Status, bytes.TrimSpace(text))
 }
-
-// jitter keeps several senders from trying in step.
-func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d) }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // grace is how long requests may take to end once the server stops.
@@ -119,7 +120,7 @@ func (s *Server) finish(ctx context.Context, cut func(), h *http.Server) error {
 	// Shutdown would wait also for connections on which nobody asked anything yet.
 	go func() {
 		s.idle(late)
-		sleep(late, settle)
+		_ = retry.Sleep(late, settle)
 		cancel()
 	}()
 	if h.Shutdown(late) == nil {
@@ -136,7 +137,7 @@ func (s *Server) finish(ctx context.Context, cut func(), h *http.Server) error {
 
 // idle returns when no request is under way, or when ctx ends.
 func (s *Server) idle(ctx context.Context) {
-	for s.underWay.Load() > 0 && sleep(ctx, interval) {
+	for s.underWay.Load() > 0 && retry.Sleep(ctx, interval) == nil {
 	}
 }
 
@@ -156,7 +157,7 @@ func lockFolder(ctx context.Context, dir string) (unlock func(), err error) {
 	defer cancel()
 	for {
 		unlock, err = lockFile(filepath.Join(dir, "lock"))
-		if !errors.Is(err, syscall.EWOULDBLOCK) || !sleep(ctx, interval) {
+		if !errors.Is(err, syscall.EWOULDBLOCK) || retry.Sleep(ctx, interval) != nil {
 			break
 		}
 	}

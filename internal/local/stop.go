@@ -7,6 +7,8 @@ import (
 	"os"
 	"syscall"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // stopPatience is how long a server may take to end before it is killed.
@@ -58,7 +60,7 @@ func awaitGone(ctx context.Context, patience time.Duration, gone func() bool) bo
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for !gone() {
-		if !sleep(ctx, interval) {
+		if retry.Sleep(ctx, interval) != nil {
 			return false
 		}
 	}
