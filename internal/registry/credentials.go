@@ -82,10 +82,20 @@ func (k *keychain) lookup(key string) (types.AuthConfig, error) {
 	}
 	found, err := k.file.GetAuthConfig(key)
 	if err != nil {
-		return types.AuthConfig{}, fmt.Errorf("look up credentials of %s: %w", key, err)
+		return types.AuthConfig{}, fault.Retryable("CredentialsUnreadable", fmt.Errorf("look up credentials of %s: %w", key, err),
+			"The Docker config.json names a credential helper, which failed: check that it is installed and may log in.")
 	}
 	found.ServerAddress = "" // set by the lookup itself, also where nothing was found
 	return found, nil
+}
+
+// knows reports whether there are credentials for a host.
+func (k *keychain) knows(host string) bool {
+	if host == name.DefaultRegistry {
+		host = authn.DefaultAuthKey
+	}
+	found, err := k.lookup(host)
+	return err != nil || found != (types.AuthConfig{})
 }
 
 // authorised adds to each request the credentials of that request's own host.

@@ -73,12 +73,19 @@ func (c *Client) index(ctx context.Context, repository string, names []string) (
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := c.get(ctx, base.JoinPath("index.yaml").String())
-	if err != nil {
-		return base, nil, err
+	var entries map[string][]indexEntry
+	err = c.again(ctx, strip(repository), func(ctx context.Context) error {
+		body, err := c.get(ctx, base.JoinPath("index.yaml").String())
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		entries, err = readIndex(body, names)
+		return err
+	})
+	if statusOf(err) == http.StatusNotFound {
+		err = fmt.Errorf("the repository has no index.yaml: %w", err)
 	}
-	defer body.Close()
-	entries, err := readIndex(body, names)
 	return base, entries, err
 }
 
@@ -119,13 +126,17 @@ func locationOf(base *url.URL, e indexEntry, ref ChartRef) (Location, error) {
 	return Location{Ref: ref, URL: archive.String(), Digest: digest, Content: digest}, nil
 }
 
-func (c *Client) downloadHTTP(ctx context.Context, at Location) ([]byte, error) {
-	body, err := c.get(ctx, at.URL)
-	if err != nil {
-		return nil, err
-	}
-	defer body.Close()
-	return readArchive(body)
+func (c *Client) downloadHTTP(ctx context.Context, at Location) (content []byte, err error) {
+	err = c.again(ctx, at.Ref.String(), func(ctx context.Context) error {
+		body, err := c.get(ctx, at.URL)
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		content, err = readArchive(body)
+		return err
+	})
+	return content, err
 }
 
 func hostOf(address string) string {

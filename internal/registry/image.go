@@ -47,10 +47,11 @@ var userForm = regexp.MustCompile(`^\d+(:\d+)?$`)
 // Image is a built image that was not pushed yet. Close removes its layer from
 // the temporary folder.
 type Image struct {
-	Base   string // the base by digest, or Scratch
-	Digest string // sha256:… of the manifest
-	image  v1.Image
-	layer  string
+	Base     string // the base by digest, or Scratch
+	Platform string // os/architecture[/variant] that the base is for
+	Digest   string // sha256:… of the manifest
+	image    v1.Image
+	layer    string
 }
 
 // Close removes the image's temporary file.
@@ -68,19 +69,18 @@ func (c *Client) BuildImage(ctx context.Context, o ImageOptions) (*Image, error)
 	if err != nil {
 		return nil, err
 	}
-	base, reference, err := c.base(ctx, o)
+	base, err := c.base(ctx, o)
 	if err != nil {
 		return nil, err
 	}
 	layer, err := writeLayer(ctx, o.Folder, files, o.created())
 	if err != nil {
-		return nil, fault.Retryable("LayerNotWritten", fmt.Errorf("write the layer: %w", err),
-			"The layer is written below TMPDIR, which needs room for the compressed files and has to be writable.")
+		return nil, fmt.Errorf("write the layer: %w", err)
 	}
-	built := &Image{Base: reference, layer: layer}
+	built := &Image{Base: base.reference, Platform: base.platform.String(), layer: layer}
 	if err := built.assemble(base, o); err != nil {
 		_ = built.Close()
-		return nil, fmt.Errorf("build the image on %s: %w", reference, err)
+		return nil, c.explain(err, base.host, "build the image on "+base.reference)
 	}
 	return built, nil
 }
@@ -94,45 +94,40 @@ func (o ImageOptions) created() time.Time {
 
 // base fetches the base image for the platform and names it by its digest, so
 // that a tag that moves is at least visible in the log.
-func (c *Client) base(ctx context.Context, o ImageOptions) (v1.Image, string, error) {
-	platform, err := parsePlatform(o.Platform)
+func (c *Client) base(ctx context.Context, o ImageOptions) (base, error) {
+	wanted, err := parsePlatform(o.Platform)
 	if err != nil {
-		return nil, "", err
+		return base{}, err
 	}
 	if o.Base == Scratch {
-		image, err := onScratch(platform)
-		return image, Scratch, err
+		image, err := onScratch(wanted)
+		return base{image, Scratch, "", wanted}, err
 	}
 	ref, err := c.reference(o.Base)
 	if err != nil {
-		return nil, "", err
+		return base{}, err
 	}
-	desc, err := remote.Get(ref, append(c.reads(ctx), remote.WithPlatform(platform))...)
-	if err := c.explain(err, ref.Context().RegistryStr(), "look up the base image "+strip(o.Base)); err != nil {
+	host := ref.Context().RegistryStr()
+	desc, err := remote.Get(ref, c.requests(ctx)...)
+	if err := c.explain(err, host, "look up the base image "+strip(o.Base)); err != nil {
 		if errors.Is(err, ErrNotFound) {
-			err = fault.Refused("ImageNotFound", err, "Check the name, the tag or digest, and that the platform was published.")
+			err = fault.Refused("ImageNotFound", err, "Check the name, and the tag or digest.")
 		}
-		return nil, "", err
+		return base{}, err
 	}
-	image, err := desc.Image()
+	image, have, err := imageFor(desc, wanted)
 	if err != nil {
-		return nil, "", c.explain(err, ref.Context().RegistryStr(), fmt.Sprintf("read the base image %s for %s", strip(o.Base), platform))
+		return base{}, c.explain(err, host, fmt.Sprintf("read the base image %s", strip(o.Base)))
 	}
-	if err := checkPlatform(image, platform, o.Base); err != nil {
-		return nil, "", err
-	}
-	return image, ref.Context().Digest(desc.Digest.String()).Name(), nil
+	return base{image, ref.Context().Digest(desc.Digest.String()).Name(), host, have}, nil
 }
 
-func parsePlatform(text string) (v1.Platform, error) {
-	if text == "" {
-		text = "linux/amd64"
-	}
-	platform, err := v1.ParsePlatform(text)
-	if err != nil || platform.OS == "" || platform.Architecture == "" {
-		return v1.Platform{}, fault.Usage("PlatformInvalid", fmt.Errorf("%q is no platform", text), "Example: linux/arm64")
-	}
-	return *platform, nil
+// base is what an image is built on.
+type base struct {
+	v1.Image
+	reference string // by digest, or Scratch
+	host      string // of its registry
+	platform  v1.Platform
 }
 
 func onScratch(platform v1.Platform) (v1.Image, error) {
@@ -141,19 +136,6 @@ func onScratch(platform v1.Platform) (v1.Image, error) {
 		OS: platform.OS, Architecture: platform.Architecture, Variant: platform.Variant,
 		RootFS: v1.RootFS{Type: "layers", DiffIDs: []v1.Hash{}},
 	})
-}
-
-// checkPlatform catches a base without an index, which is of one platform only.
-func checkPlatform(image v1.Image, wanted v1.Platform, base string) error {
-	config, err := image.ConfigFile()
-	if err != nil {
-		return fmt.Errorf("read the config of %s: %w", strip(base), err)
-	}
-	if have := config.Platform(); have == nil || have.OS != wanted.OS || have.Architecture != wanted.Architecture {
-		return fault.Usage("PlatformInvalid", fmt.Errorf("the base %s is for %s, not %s", strip(base), have, &wanted),
-			"Choose another base, or set the parameter platform to the base's.")
-	}
-	return nil
 }
 
 func (c *Client) reference(text string) (name.Reference, error) {
@@ -275,14 +257,23 @@ func (c *Client) PushImage(ctx context.Context, i *Image, repository string, tag
 	}
 	for n, ref := range refs {
 		what := fmt.Sprintf("push %s@%s", ref.Name(), i.Digest)
-		if n == 0 {
-			err = remote.Write(ref, i.image, c.writes(ctx)...)
-		} else {
-			err = remote.Tag(ref, i.image, c.writes(ctx)...)
+		write := remote.Write
+		if n > 0 {
+			write = tagAs
 		}
+		err = c.again(ctx, repo.RegistryStr(), func(ctx context.Context) error { return write(ref, i.image, c.requests(ctx)...) })
 		if err != nil {
 			return "", c.explain(err, repo.RegistryStr(), what)
 		}
 	}
 	return refs[0].Name(), nil
+}
+
+// tagAs lets a tag name an image that is there.
+func tagAs(ref name.Reference, image v1.Image, options ...remote.Option) error {
+	tag, ok := ref.(name.Tag)
+	if !ok {
+		return fmt.Errorf("%s is no tag", ref)
+	}
+	return remote.Tag(tag, image, options...)
 }

@@ -34,16 +34,12 @@ func (c *Client) repository(path string) (name.Repository, error) {
 	return repo, nil
 }
 
-// reads are the options of requests that only read: this client's transport
-// repeats them, so the library does not.
-func (c *Client) reads(ctx context.Context) []remote.Option {
-	return append(c.writes(ctx), remote.WithRetryBackoff(remote.Backoff{Steps: 1}))
-}
-
-func (c *Client) writes(ctx context.Context) []remote.Option {
+// requests are the options of requests. The library does not repeat them: this
+// client does.
+func (c *Client) requests(ctx context.Context) []remote.Option {
 	return []remote.Option{
 		remote.WithContext(ctx), remote.WithTransport(c.http), remote.WithAuthFromKeychain(c.keys),
-		remote.WithUserAgent("lockstep"),
+		remote.WithUserAgent("lockstep"), remote.WithRetryBackoff(remote.Backoff{Steps: 1}),
 	}
 }
 
@@ -80,7 +76,7 @@ func (c *Client) headOCI(ctx context.Context, ref ChartRef) (Location, error) {
 	if err != nil {
 		return Location{}, err
 	}
-	desc, err := remote.Head(tag, c.reads(ctx)...)
+	desc, err := remote.Head(tag, c.requests(ctx)...)
 	if err != nil {
 		return Location{}, c.explain(err, tag.RegistryStr(), "look up "+ref.String())
 	}
@@ -93,7 +89,7 @@ func (c *Client) locateOCI(ctx context.Context, ref ChartRef) (Location, error) 
 	if err != nil {
 		return Location{}, err
 	}
-	desc, err := remote.Get(tag, c.reads(ctx)...)
+	desc, err := remote.Get(tag, c.requests(ctx)...)
 	if err != nil {
 		return Location{}, c.explain(err, tag.RegistryStr(), "look up "+ref.String())
 	}
@@ -119,13 +115,22 @@ func chartLayer(manifest []byte) (v1.Descriptor, error) {
 	return v1.Descriptor{}, fmt.Errorf("the manifest holds no Helm chart, its config is %s", m.Config.MediaType)
 }
 
-// downloadOCI fetches the archive's blob; the library checks its digest.
-func (c *Client) downloadOCI(ctx context.Context, at Location) ([]byte, error) {
+// downloadOCI fetches the archive's blob.
+func (c *Client) downloadOCI(ctx context.Context, at Location) (content []byte, err error) {
 	tag, err := c.chartTag(at.Ref)
 	if err != nil {
 		return nil, err
 	}
-	layer, err := remote.Layer(tag.Context().Digest(at.Content), c.reads(ctx)...)
+	err = c.again(ctx, at.Ref.String(), func(ctx context.Context) error {
+		content, err = c.blob(ctx, tag, at)
+		return err
+	})
+	return content, err
+}
+
+// blob reads the archive; the library checks its digest.
+func (c *Client) blob(ctx context.Context, tag name.Tag, at Location) ([]byte, error) {
+	layer, err := remote.Layer(tag.Context().Digest(at.Content), c.requests(ctx)...)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +140,7 @@ func (c *Client) downloadOCI(ctx context.Context, at Location) ([]byte, error) {
 	}
 	defer body.Close()
 	content, err := readArchive(body)
-	if err != nil && len(content) > 0 && ctx.Err() == nil && !passing(nil, err) {
+	if err != nil && len(content) > 0 && ctx.Err() == nil && !broken(err) {
 		// The library's reader has no exported error for a wrong digest; what
 		// was read to its end and is no failure of the network is one.
 		return nil, fault.Refused("DigestMismatch", err, mismatchHint)

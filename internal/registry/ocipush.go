@@ -25,7 +25,7 @@ func (c *Client) pushOCI(ctx context.Context, a Archive, ref ChartRef) (Pushed, 
 	if err != nil {
 		return Pushed{}, fmt.Errorf("publish %s: %w", ref, err)
 	}
-	if err := remote.Write(tag, image, c.writes(ctx)...); err != nil {
+	if err := remote.Write(tag, image, c.requests(ctx)...); err != nil {
 		return Pushed{}, c.explain(err, tag.RegistryStr(), "publish "+ref.String())
 	}
 	digest, err := image.Digest()

@@ -44,12 +44,25 @@ func (c *Client) PushChart(ctx context.Context, repository string, a Archive) (P
 	}
 	switch {
 	case isOCI(repository):
-		return c.pushOCI(ctx, a, ref)
+		return c.pushAgain(ctx, a, ref, c.pushOCI)
 	case isHTTP(repository):
-		return c.pushMuseum(ctx, a, ref)
+		return c.pushAgain(ctx, a, ref, c.pushMuseum)
 	default:
 		return pushFolder(a, ref)
 	}
+}
+
+// pushAgain publishes once more after a failure that passes: content and tag are
+// the same then, and a version that got there meanwhile is compared.
+func (c *Client) pushAgain(ctx context.Context, a Archive, ref ChartRef, push func(context.Context, Archive, ChartRef) (Pushed, error)) (pushed Pushed, err error) {
+	err = c.again(ctx, strip(ref.Repository), func(ctx context.Context) error {
+		pushed, err = push(ctx, a, ref)
+		return err
+	})
+	if errors.Is(err, ErrNotFound) {
+		return pushed, fault.Refused("RepositoryNotFound", err, "Create the repository first, and check that its URL is the one to publish to.")
+	}
+	return pushed, err
 }
 
 func (c *Client) existing(ctx context.Context, ref ChartRef) (Location, error) {

@@ -25,7 +25,7 @@ import (
 // never gives it.
 var ErrNotFound = errors.New("not found")
 
-// DefaultPatience is how long reads are repeated while a server answers with
+// DefaultPatience is how long requests are repeated while a server answers with
 // 429 or 5xx or drops the connection.
 const DefaultPatience = 30 * time.Second
 
@@ -42,8 +42,8 @@ type Access struct {
 	Insecure []string
 	// CAFile holds PEM certificates that are trusted besides the system's.
 	CAFile string
-	// Patience bounds the repetition of failed reads. Zero: DefaultPatience.
-	// Negative: no repetition.
+	// Patience bounds the repetition of what failed for a while. Zero:
+	// DefaultPatience. Negative: no repetition.
 	Patience time.Duration
 }
 
@@ -51,7 +51,7 @@ type Access struct {
 type Client struct {
 	keys     *keychain
 	insecure hosts
-	http     http.RoundTripper // guards plain HTTP, repeats reads, no credentials
+	http     *patient // guards plain HTTP, repeats requests, no credentials
 }
 
 // New reads the credentials and certificates that a names.

@@ -1,24 +1,24 @@
 package registry
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
-	"strconv"
 	"syscall"
 	"time"
+
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
-const (
-	firstPause = 200 * time.Millisecond
-	mostPause  = 5 * time.Second
-)
+// stallTimeout is how long a body may bring nothing.
+const stallTimeout = time.Minute
 
-// patient guards plain HTTP and repeats reads that failed for a reason which
-// passes. Writes go through once: whoever writes knows whether a repetition is
-// harmless.
+// patient guards plain HTTP, and asks again where that may help: reads whatever
+// the reason is that passes, writes only where the server says that it did
+// nothing. Whoever writes knows whether another repetition is harmless.
 type patient struct {
 	base     http.RoundTripper
 	insecure hosts
@@ -29,37 +29,84 @@ func (t *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := t.insecure.admit(req.URL); err != nil {
 		return nil, err
 	}
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		return t.base.RoundTrip(req)
+	reads := req.Method == http.MethodGet || req.Method == http.MethodHead
+	judge := func(err error) (time.Duration, bool) {
+		if no, said := errors.AsType[*notNow](err); said && retry.Busy(no.status, no.after) {
+			return no.after, repeatable(req)
+		}
+		after, again := passing(err)
+		return after, again && reads
 	}
-	deadline := time.Now().Add(t.patience)
-	for attempt := 0; ; attempt++ {
-		resp, err := t.base.RoundTrip(req)
-		if !passing(resp, err) {
-			return resp, err
-		}
-		pause := pauseBefore(attempt, resp)
-		if time.Until(deadline) < pause {
-			return resp, err
-		}
+	var resp *http.Response
+	tries := 0
+	err := t.policy(req.URL.Host).Do(req.Context(), judge, func(context.Context) (err error) {
 		discard(resp)
-		select {
-		case <-req.Context().Done():
-			return nil, req.Context().Err()
-		case <-time.After(pause):
-		}
+		resp, err = t.once(req, tries)
+		tries++
+		return err
+	})
+	if _, answered := errors.AsType[*notNow](err); err == nil || answered {
+		return resp, nil
 	}
+	discard(resp)
+	return nil, err
 }
 
-// passing reports whether the same request may succeed a little later.
-func passing(resp *http.Response, err error) bool {
-	if err != nil {
-		var timeout net.Error
-		return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.ECONNREFUSED) ||
-			errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) ||
-			errors.As(err, &timeout) && timeout.Timeout()
+func (t *patient) policy(of string) retry.Policy { return retry.Policy{For: t.patience, Of: of} }
+
+// once sends the request. An answer that says "not now" is given with an error
+// of that kind.
+func (t *patient) once(req *http.Request, tries int) (*http.Response, error) {
+	ctx, cancel := context.WithCancelCause(req.Context())
+	again := req.WithContext(ctx)
+	if tries > 0 && req.GetBody != nil {
+		body, err := req.GetBody()
+		if err != nil {
+			cancel(nil)
+			return nil, err
+		}
+		again.Body = body
 	}
-	switch resp.StatusCode {
+	resp, err := t.base.RoundTrip(again)
+	if err != nil {
+		cancel(nil)
+		return nil, err
+	}
+	watch(resp, cancel)
+	no := &notNow{status: resp.StatusCode, after: retry.After(resp.Header)}
+	if retry.Busy(no.status, no.after) || passes(no.status) {
+		return resp, no
+	}
+	return resp, nil
+}
+
+// notNow is an answer that may be another one a little later.
+type notNow struct {
+	status int
+	after  time.Duration
+}
+
+func (n *notNow) Error() string {
+	return fmt.Sprintf("the server answered %d %s", n.status, http.StatusText(n.status))
+}
+
+// repeatable reports whether the request's body can be sent once more.
+func repeatable(req *http.Request) bool {
+	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+}
+
+// passing reports whether a read may succeed a little later, and how long the
+// server wants to be left alone before.
+func passing(err error) (after time.Duration, again bool) {
+	if no, said := errors.AsType[*notNow](err); said {
+		return no.after, true
+	}
+	return 0, broken(err)
+}
+
+// passes holds for the statuses of a server that is down or overtaxed.
+func passes(status int) bool {
+	switch status {
 	case http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusBadGateway,
 		http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return true
@@ -67,16 +114,15 @@ func passing(resp *http.Response, err error) bool {
 	return false
 }
 
-// pauseBefore is what the server asked for with Retry-After in seconds, else
-// a doubling pause with jitter, so that many clients do not return together.
-func pauseBefore(attempt int, resp *http.Response) time.Duration {
-	if resp != nil {
-		if seconds, err := strconv.Atoi(resp.Header.Get("Retry-After")); err == nil && seconds >= 0 {
-			return time.Duration(seconds) * time.Second
+// broken holds for a connection that did not come about, broke, or stalled.
+func broken(err error) bool {
+	for _, lost := range []error{io.EOF, io.ErrUnexpectedEOF, syscall.ECONNRESET, syscall.ECONNREFUSED, syscall.EPIPE, net.ErrClosed} {
+		if errors.Is(err, lost) {
+			return true
 		}
 	}
-	pause := min(firstPause<<min(attempt, 10), mostPause)
-	return pause/2 + rand.N(pause/2)
+	timeout, ok := errors.AsType[net.Error](err)
+	return ok && timeout.Timeout()
 }
 
 // discard reads a little of the body so that the connection can be used again.

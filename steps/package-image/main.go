@@ -64,7 +64,7 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	defer image.Close()
-	slog.InfoContext(ctx, "built the image", "base", image.Base, "digest", image.Digest)
+	slog.InfoContext(ctx, "built the image", "base", image.Base, "platform", image.Platform, "digest", image.Digest)
 	url, err := client.PushImage(ctx, image, c.Repository, c.tags())
 	if err != nil {
 		return err
