@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/Masterminds/semver/v3"
+	helmchart "helm.sh/helm/v3/pkg/chart"
 	"helm.sh/helm/v3/pkg/chart/loader"
 	"helm.sh/helm/v3/pkg/chartutil"
 
@@ -46,6 +47,17 @@ type Packaged struct {
 	Digest                    string   // sha256:… of Archive
 	Warnings                  []string // of the linter
 	push                      registry.Archive
+	chart                     *Chart
+}
+
+// TemplatesName reports whether a template of the chart or of a sub-chart
+// contains a word.
+func (p Packaged) TemplatesName(word string) bool { return templatesName(p.chart, word) }
+
+func templatesName(c *Chart, word string) bool {
+	named := func(t *helmchart.File) bool { return bytes.Contains(t.Data, []byte(word)) }
+	return slices.ContainsFunc(c.Templates, named) ||
+		slices.ContainsFunc(c.Dependencies(), func(sub *Chart) bool { return templatesName(sub, word) })
 }
 
 // Package makes an archive of the chart in dir with all its dependencies. The
@@ -82,7 +94,7 @@ func packaged(c *Chart, archive []byte, warnings []string, created time.Time) (P
 	metadata, err := json.Marshal(c.Metadata)
 	return Packaged{
 		Name: c.Name(), Version: c.Metadata.Version, AppVersion: c.Metadata.AppVersion,
-		Archive: archive, Digest: registry.Digest(archive), Warnings: warnings,
+		Archive: archive, Digest: registry.Digest(archive), Warnings: warnings, chart: c,
 		push: registry.Archive{
 			Name: c.Name(), Version: c.Metadata.Version, Description: c.Metadata.Description,
 			Content: archive, Metadata: metadata, Created: created,

@@ -67,6 +67,9 @@ func run(ctx context.Context, c *config) error {
 	for _, warning := range packaged.Warnings {
 		slog.WarnContext(ctx, "linter", "warning", warning)
 	}
+	if c.Image != "" && !packaged.TemplatesName("digest") {
+		slog.WarnContext(ctx, "no template names the digest: the chart deploys its image by tag", "write", fmt.Sprintf("{{ .Values%s }}@{{ .Values%s }}", c.imagePath("repository"), c.imagePath("digest")))
+	}
 	pushed, err := chart.Push(ctx, packaged, c.Repository, options.Access)
 	if err != nil {
 		return err
@@ -105,10 +108,10 @@ func (c *config) options() (chart.PackageOptions, error) {
 // setImage writes the image into the text of values.yaml.
 func (c *config) setImage(values []byte) ([]byte, error) {
 	repository, tag := splitTag(c.Image)
-	for key, value := range map[string]string{"repository": repository, "digest": c.ImageDigest} {
+	for _, set := range []struct{ key, value string }{{"repository", repository}, {"digest", c.ImageDigest}} {
 		var err error
-		if values, _, err = edit.SetValue(values, c.imagePath(key), value); err != nil {
-			return nil, fmt.Errorf("set %s in values.yaml: %w", c.imagePath(key), err)
+		if values, _, err = edit.SetValue(values, c.imagePath(set.key), set.value); err != nil {
+			return nil, c.unset(set.key, err)
 		}
 	}
 	if _, err := edit.Value(values, c.imagePath("tag")); tag == "" || errors.Is(err, edit.ErrNotFound) {
@@ -116,6 +119,20 @@ func (c *config) setImage(values []byte) ([]byte, error) {
 	}
 	values, _, err := edit.SetValue(values, c.imagePath("tag"), tag)
 	return values, err
+}
+
+// unset says how a chart gets a key that it lacks. A chart that helm create made
+// names its image by tag.
+func (c *config) unset(key string, err error) error {
+	err = fmt.Errorf("set %s in values.yaml: %w", c.imagePath(key), err)
+	if !errors.Is(err, edit.ErrNotFound) {
+		return err
+	}
+	if key != "digest" {
+		return fault.Refused(edit.NotFound, err, "Name the place of the image in values.yaml with image-key, or add it there: the keys repository and digest.")
+	}
+	return fault.Refused(edit.NotFound, err, fmt.Sprintf(`Add digest: "" below %s in values.yaml, and write "{{ .Values%s }}@{{ .Values%s }}" as the image in the template.`,
+		c.ImageKey, c.imagePath("repository"), c.imagePath("digest")))
 }
 
 func (c *config) imagePath(key string) string { return "." + c.ImageKey + "." + key }
