@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v2"
 
@@ -118,16 +120,32 @@ type place struct {
 	Log        string `json:"log"`
 }
 
-func showStatus(c *cli.Context, i *local.Instance) error {
-	resp, err := http.Get("http://" + i.Address + "/status") //nolint:noctx // it answers at once or not at all
+// statusTimeout bounds the question to servers on this machine.
+const statusTimeout = 10 * time.Second
+
+func askStatus(ctx context.Context, address string, within time.Duration) (local.Status, error) {
+	ctx, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address+"/status", nil)
 	if err != nil {
-		return fmt.Errorf("ask the servers: %w", err)
+		return local.Status{}, err
+	}
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return local.Status{}, err
 	}
 	defer resp.Body.Close()
-	p := place{Kubeconfig: clusterSettings().Kubeconfig, Log: i.Log}
-	if err := json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&p.Status); err != nil {
-		return fmt.Errorf("ask the servers: %w", err)
+	var status local.Status
+	err = json.NewDecoder(io.LimitReader(resp.Body, 16<<20)).Decode(&status)
+	return status, err
+}
+
+func showStatus(c *cli.Context, i *local.Instance) error {
+	status, err := askStatus(c.Context, i.Address, statusTimeout)
+	if err != nil {
+		return fault.Retryable("ServersSilent", fmt.Errorf("ask the servers at %s: %w", i.Address, err), "See "+i.Log+"; lockstep local down stops them.")
 	}
+	p := place{Status: status, Kubeconfig: clusterSettings().Kubeconfig, Log: i.Log}
 	if asJSON(c) {
 		return printJSON(c.App.Writer, p)
 	}
