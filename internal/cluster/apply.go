@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/cli-runtime/pkg/resource"
@@ -33,13 +35,16 @@ const (
 // object and field, and waiting ends with the client's context.
 type Applier struct {
 	*kube.Client
-	alive context.Context
+	client *Client
+	alive  context.Context
 
 	// Release owns what is applied. Only its objects are ever deleted.
 	Release string
 	// Leftovers are objects of earlier, failed revisions. Those that the
 	// target lacks are deleted like those of the original.
 	Leftovers kube.ResourceList
+	// Recorded are the manifests of the release's revisions.
+	Recorded map[string]bool
 }
 
 var _ kube.InterfaceThreeWayMerge = (*Applier)(nil)
@@ -47,7 +52,7 @@ var _ kube.InterfaceExt = (*Applier)(nil)
 
 // Applier applies objects for one release.
 func (c *Client) Applier(release string) *Applier {
-	return &Applier{Client: c.helm(), alive: c.alive, Release: release}
+	return &Applier{Client: c.helm(), client: c, alive: c.alive, Release: release}
 }
 
 // Create creates objects, kind after kind.
@@ -68,8 +73,9 @@ func (a *Applier) UpdateThreeWayMerge(original, target kube.ResourceList, _ bool
 func (a *Applier) Update(original, target kube.ResourceList, _ bool) (*kube.Result, error) {
 	var mu sync.Mutex
 	result := &kube.Result{}
+	scalers := a.client.autoscalersAmong(contentsIn(target))
 	err := eachKind(target, func(info *resource.Info) error {
-		created, err := apply(info, original.Get(info))
+		created, err := a.apply(info, original.Get(info), scalers)
 		mu.Lock()
 		defer mu.Unlock()
 		if created {
@@ -82,7 +88,7 @@ func (a *Applier) Update(original, target kube.ResourceList, _ bool) (*kube.Resu
 	if err != nil {
 		return result, err
 	}
-	for _, info := range append(original, a.Leftovers...).Difference(target) {
+	for _, info := range slices.Concat(original, a.Leftovers).Difference(target) {
 		if err := a.prune(info); err != nil {
 			return result, err
 		}
@@ -116,7 +122,7 @@ func eachKind(resources kube.ResourceList, do func(*resource.Info) error) error 
 
 // apply brings one object to what info says. original is what the release had
 // before, nil when it had none.
-func apply(info, original *resource.Info) (created bool, err error) {
+func (a *Applier) apply(info, original *resource.Info, scalers *autoscalers) (created bool, err error) {
 	live, err := helperOf(info).Get(info.Namespace, info.Name)
 	if apierrors.IsNotFound(err) {
 		return true, create(info)
@@ -124,7 +130,7 @@ func apply(info, original *resource.Info) (created bool, err error) {
 	if err != nil {
 		return false, fmt.Errorf("read %s: %w", nameOf(info), err)
 	}
-	kind, patch, err := patchOf(info, original, live)
+	kind, patch, err := scalers.patchOf(info, original, live)
 	if err != nil {
 		return false, err
 	}
@@ -137,7 +143,7 @@ func apply(info, original *resource.Info) (created bool, err error) {
 		return false, info.Refresh(changed, true)
 	}
 	if isImmutable(err) && mayRecreate(info) {
-		return true, recreate(info)
+		return true, a.recreate(info)
 	}
 	return false, applyError("change", info, err)
 }
@@ -152,13 +158,13 @@ func create(info *resource.Info) error {
 }
 
 // recreate deletes an object, waits until it is gone, and creates it anew.
-func recreate(info *resource.Info) error {
+func (a *Applier) recreate(info *resource.Info) error {
 	policy := metav1.DeletePropagationForeground
 	if _, err := helperOf(info).DeleteWithOptions(info.Namespace, info.Name, &metav1.DeleteOptions{PropagationPolicy: &policy}); err != nil && !apierrors.IsNotFound(err) {
 		return applyError("delete", info, err)
 	}
-	const patience = time.Minute
-	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(200 * time.Millisecond) {
+	const patience, pause = time.Minute, 200 * time.Millisecond
+	for end := time.Now().Add(patience); time.Now().Before(end); {
 		_, err := helperOf(info).Get(info.Namespace, info.Name)
 		if apierrors.IsNotFound(err) {
 			slog.Warn("recreated, because an immutable field changed", "object", nameOf(info))
@@ -166,6 +172,11 @@ func recreate(info *resource.Info) error {
 		}
 		if err != nil {
 			return applyError("read", info, err)
+		}
+		select {
+		case <-a.alive.Done():
+			return fmt.Errorf("delete %s to create it anew: %w", nameOf(info), context.Cause(a.alive))
+		case <-time.After(pause):
 		}
 	}
 	return fmt.Errorf("delete %s to create it anew: not gone after %s", nameOf(info), patience)
@@ -222,17 +233,27 @@ func (a *Applier) bounded(what string, wait func() error) error {
 	}
 }
 
+func contentsIn(resources kube.ResourceList) []*unstructured.Unstructured {
+	var contents []*unstructured.Unstructured
+	for _, info := range resources {
+		if content := contentOf(info.Object); content != nil {
+			contents = append(contents, content)
+		}
+	}
+	return contents
+}
+
 func helperOf(info *resource.Info) *resource.Helper {
 	return resource.NewHelper(info.Client, info.Mapping).WithFieldManager(fieldManager)
 }
 
 // patchOf computes what must be sent to bring live to what info says; nil when
 // nothing must. Without an original, nothing is removed.
-func patchOf(info, original *resource.Info, live runtime.Object) (types.PatchType, []byte, error) {
+func (a *autoscalers) patchOf(info, original *resource.Info, live runtime.Object) (types.PatchType, []byte, error) {
 	if original == nil {
 		original = info
 	}
-	kind, patch, err := threeWay(info, original.Object, live)
+	kind, patch, err := a.threeWay(info, original.Object, live)
 	if err != nil {
 		return kind, nil, fmt.Errorf("compare %s with the live object: %w", nameOf(info), err)
 	}

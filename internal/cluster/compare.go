@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"sort"
 	"strings"
 
@@ -51,13 +52,13 @@ func (d Difference) String() string {
 // what they have and the objects lack would be removed. Autoscalers are looked
 // for among others as well.
 func (c *Client) Compare(objects, before []Object, others ...Object) ([]Difference, error) {
-	scaled := scaledBy(append(others, objects...))
+	scalers := c.autoscalersAmong(contentsOf(slices.Concat(others, objects)))
 	found := make([]*Difference, len(objects))
 	var group errgroup.Group
 	group.SetLimit(parallel)
 	for i, object := range objects {
 		group.Go(func() (err error) {
-			found[i], err = compare(object, find(before, object), scaled[object.String()])
+			found[i], err = scalers.compare(object, find(before, object))
 			return err
 		})
 	}
@@ -78,7 +79,7 @@ func (c *Client) Compare(objects, before []Object, others ...Object) ([]Differen
 	return differences, nil
 }
 
-func compare(object Object, before *Object, scaled bool) (*Difference, error) {
+func (a *autoscalers) compare(object Object, before *Object) (*Difference, error) {
 	info := object.info
 	live, err := helperOf(info).Get(info.Namespace, info.Name)
 	if apierrors.IsNotFound(err) && before != nil && object.MayBeGone() {
@@ -97,7 +98,7 @@ func compare(object Object, before *Object, scaled bool) (*Difference, error) {
 	if before != nil {
 		original = before.info
 	}
-	kind, patch, err := patchOf(info, original, live)
+	kind, patch, err := a.patchOf(info, original, live)
 	if err != nil || patch == nil {
 		return nil, err
 	}
@@ -105,7 +106,7 @@ func compare(object Object, before *Object, scaled bool) (*Difference, error) {
 	if err != nil {
 		return nil, applyError("change", info, err)
 	}
-	fields := changes(contentOf(live), contentOf(patched), scaled)
+	fields := changes(contentOf(live), contentOf(patched), a.decide(info, contentOf(live)))
 	if len(fields) == 0 {
 		return nil, nil
 	}
@@ -212,22 +213,12 @@ func text(value any) string {
 	return string(encoded)
 }
 
-// scaledBy names the workloads whose replica count an object among these
-// decides: a HorizontalPodAutoscaler, or a custom autoscaler of the same shape.
-func scaledBy(objects []Object) map[string]bool {
-	scaled := map[string]bool{}
-	for _, object := range objects {
-		kind, _, _ := unstructured.NestedString(object.Content.Object, "spec", "scaleTargetRef", "kind")
-		name, ok, _ := unstructured.NestedString(object.Content.Object, "spec", "scaleTargetRef", "name")
-		if !ok {
-			continue
-		}
-		if kind == "" {
-			kind = "Deployment"
-		}
-		scaled[kind+" "+name] = true
+func contentsOf(objects []Object) []*unstructured.Unstructured {
+	var contents []*unstructured.Unstructured
+	for _, o := range objects {
+		contents = append(contents, o.Content)
 	}
-	return scaled
+	return contents
 }
 
 func find(objects []Object, wanted Object) *Object {

@@ -28,25 +28,52 @@ const RecreateAnnotation = "lockstep.dev/recreate"
 // threeWay makes the patch that takes live to info's object and removes what
 // before had and info has not. Built-in kinds merge lists by their keys, so
 // that what others added stays; custom resources know no keys.
-func threeWay(info *resource.Info, before, live runtime.Object) (types.PatchType, []byte, error) {
-	old, err1 := json.Marshal(before)
-	target, err2 := json.Marshal(info.Object)
-	current, err3 := json.Marshal(live)
+func (a *autoscalers) threeWay(info *resource.Info, before, live runtime.Object) (types.PatchType, []byte, error) {
+	old, err1 := treeOf(before)
+	target, err2 := treeOf(info.Object)
+	current, err3 := treeOf(live)
 	if err := errors.Join(err1, err2, err3); err != nil {
 		return "", nil, err
 	}
+	stored(old)
+	stored(target)
+	if isSecret(contentOf(info.Object)) && old["data"] != nil && target["data"] == nil {
+		target["data"] = tree{} // what others put there stays
+	}
+	a.keepReplicas(info, old, target, current)
+	keepStarted(info, old, target, current)
 	typed := kube.AsVersioned(info)
 	if _, custom := typed.(runtime.Unstructured); custom {
-		patch, err := jsonmergepatch.CreateThreeWayJSONMergePatch(old, target, current,
-			mergepatch.RequireKeyUnchanged("apiVersion"), mergepatch.RequireKeyUnchanged("kind"), mergepatch.RequireMetadataKeyUnchanged("name"))
+		patch, err := mergePatch(old, target, current)
 		return types.MergePatchType, patch, err
 	}
 	keys, err := strategicpatch.NewPatchMetaFromStruct(typed)
 	if err != nil {
 		return "", nil, err
 	}
-	patch, err := strategicpatch.CreateThreeWayMergePatch(old, target, current, keys, true)
+	if ambiguous(keys, old, target, current) {
+		patch, err := mergedPatch(keys, old, target, current)
+		return types.MergePatchType, patch, err
+	}
+	patch, _, err := strategicPatch(keys, old, target, current)
 	return types.StrategicMergePatchType, patch, err
+}
+
+// treeOf is a copy of an object's content.
+func treeOf(object runtime.Object) (tree, error) {
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+}
+
+// mergePatch is a three-way patch that replaces lists as a whole.
+func mergePatch(old, target, current tree) ([]byte, error) {
+	before, err1 := json.Marshal(old)
+	wanted, err2 := json.Marshal(target)
+	live, err3 := json.Marshal(current)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return nil, err
+	}
+	return jsonmergepatch.CreateThreeWayJSONMergePatch(before, wanted, live,
+		mergepatch.RequireKeyUnchanged("apiVersion"), mergepatch.RequireKeyUnchanged("kind"), mergepatch.RequireMetadataKeyUnchanged("name"))
 }
 
 // applyError says what could not be done to which object and, where the server
