@@ -3,7 +3,9 @@ package release
 import (
 	"errors"
 	"fmt"
+	"log/slog"
 	"reflect"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,7 +68,7 @@ func (r *Release) Deploy(d Deployment) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := r.findLeftovers(); err != nil {
+	if err := r.readRecords(); err != nil {
 		return 0, err
 	}
 	check := &inspector{namespace: r.client.Namespace()}
@@ -137,25 +139,28 @@ func description(commit string) string {
 	return "Deployed commit " + commit
 }
 
-// findLeftovers gives the applier the objects of failed revisions since the
-// last good one: Helm compares only with that one and would forget them.
-func (r *Release) findLeftovers() error {
+// readRecords gives the applier the manifests on record, and the objects of
+// failed revisions since the last good one: Helm compares only with that one
+// and would forget them.
+func (r *Release) readRecords() error {
 	history, err := r.History()
 	if err != nil {
 		return err
 	}
-	r.applier.Leftovers = nil
+	r.applier.Leftovers, r.applier.Recorded = nil, map[string]bool{}
 	for _, revision := range history {
+		r.applier.Recorded[revision.record.Manifest] = true
 		if revision.record.Info.Status == helm.StatusDeployed {
 			r.applier.Leftovers = nil
 		}
 		if revision.record.Info.Status != helm.StatusFailed {
 			continue
 		}
-		// A kind that is gone from the cluster has no objects to delete either.
-		if infos, err := r.applier.Build(reader(revision.record.Manifest), false); err == nil {
-			r.applier.Leftovers = append(r.applier.Leftovers, infos...)
+		infos, err := r.applier.Build(reader(revision.record.Manifest), false)
+		if err != nil {
+			slog.Warn("objects of a failed revision may be left, since it cannot be read", "revision", revision.Number, "error", err)
 		}
+		r.applier.Leftovers = append(r.applier.Leftovers, infos...)
 	}
 	return nil
 }
@@ -165,6 +170,9 @@ func (r *Release) findLeftovers() error {
 func (r *Release) Plan(d Deployment) ([]cluster.Difference, error) {
 	last, err := r.Last()
 	if err != nil {
+		return nil, err
+	}
+	if err := r.readRecords(); err != nil {
 		return nil, err
 	}
 	check := &inspector{namespace: r.client.Namespace()}
@@ -185,7 +193,7 @@ func (r *Release) Plan(d Deployment) ([]cluster.Difference, error) {
 	if deployed, err := r.Deployed(); err != nil {
 		return nil, err
 	} else if deployed != nil {
-		if before, err = r.Objects(deployed); err != nil {
+		if before, _, err = r.client.Applied(deployed.record.Manifest); err != nil {
 			return nil, err
 		}
 	}
@@ -198,7 +206,7 @@ func (r *Release) Plan(d Deployment) ([]cluster.Difference, error) {
 
 // explain says what an error of Helm's means, without any value that is secret.
 func (r *Release) explain(err error, d Deployment, check *inspector) error {
-	err = cluster.Conceal(err, append(check.secrets, d.secretValues()...))
+	err = cluster.Conceal(err, slices.Concat(check.secrets, d.secretValues()))
 	err = fmt.Errorf("deploy release %s: %w", r.name, r.client.NamespaceError(err))
 	if ended := r.client.Ended(); ended != nil && !errors.Is(err, ended) {
 		err = fmt.Errorf("%w: %w", err, ended)

@@ -12,6 +12,7 @@ import (
 	"io"
 	"log/slog"
 	"strconv"
+	"strings"
 	"time"
 
 	"helm.sh/helm/v3/pkg/action"
@@ -21,6 +22,7 @@ import (
 	"helm.sh/helm/v3/pkg/storage/driver"
 
 	"github.com/lockstep-cd/lockstep/internal/cluster"
+	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
 // Labels on the record of a release. The commit is believed only together with
@@ -130,20 +132,29 @@ func isOurs(record *helm.Release) bool {
 // Manifest is what the revision rendered, without hooks.
 func (v *Revision) Manifest() string { return v.record.Manifest }
 
-// Objects are the objects of the revision, known to the cluster.
+// Objects are the objects of the revision, known to the cluster. A kind that the
+// cluster no longer has is an unverified fault.
 func (r *Release) Objects(v *Revision) ([]cluster.Object, error) {
-	return r.client.Objects(v.record.Manifest)
+	objects, gone, err := r.client.Applied(v.record.Manifest)
+	if err == nil && len(gone) > 0 {
+		err = fault.Unverified("KindMissing", fmt.Errorf("the cluster no longer has the kind of %s", strings.Join(gone, ", ")),
+			"install the CustomResourceDefinition again, or take the object out of the chart")
+	}
+	return objects, err
 }
 
 // Drift compares the cluster with what the revision rendered.
 func (r *Release) Drift(v *Revision) ([]cluster.Difference, error) {
-	objects, err := r.Objects(v)
+	objects, gone, err := r.client.Applied(v.record.Manifest)
 	if err != nil {
 		return nil, fmt.Errorf("look for drift in release %s: %w", r.name, err)
 	}
 	differences, err := r.client.Compare(objects, objects)
 	if err != nil {
 		return nil, fmt.Errorf("look for drift in release %s: %w", r.name, err)
+	}
+	for _, object := range gone {
+		differences = append(differences, cluster.Difference{Object: object, Missing: true})
 	}
 	return differences, nil
 }
