@@ -51,6 +51,9 @@ func refusal(message string) *cause {
 }
 
 func (w *watcher) podCause(pod *core.Pod) *cause {
+	if ended(pod) {
+		return nil // what a Job makes of it, its status says
+	}
 	if c := w.unschedulable(pod); c != nil {
 		return c
 	}
@@ -157,6 +160,16 @@ func givenUp(message string, work workload) *cause {
 			}
 		}
 	}
+	return c
+}
+
+func podFailure(pod *core.Pod, work workload) *cause {
+	text := "failed, and no controller replaces it"
+	if pod.Status.Reason != "" {
+		text = fmt.Sprintf("%s: %s: %s", text, pod.Status.Reason, pod.Status.Message)
+	}
+	c := givenUp(text, work)
+	c.hint = "delete the pod and deploy again; a Deployment or a Job replaces its pods by itself"
 	return c
 }
 

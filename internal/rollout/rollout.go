@@ -57,12 +57,12 @@ func Wait(ctx context.Context, c *cluster.Client, objects []cluster.Object, o Op
 		case <-view.Changed():
 		case <-tick.C:
 		case <-ctx.Done():
-			return ended(ctx, waiting, o)
+			return endOfWait(ctx, waiting, o)
 		}
 	}
 }
 
-func ended(ctx context.Context, waiting []string, o Options) error {
+func endOfWait(ctx context.Context, waiting []string, o Options) error {
 	if cause := context.Cause(ctx); cause != errTimeout {
 		return fmt.Errorf("wait for the rollout: %w", cause)
 	}
@@ -116,6 +116,9 @@ func (w *watcher) judge(ctx context.Context, object cluster.Object) (string, err
 		return "", fmt.Errorf("read the status of %s: %w", object, err)
 	}
 	work := w.workload(object, live)
+	if pod := failedPod(object, live); pod != nil {
+		return "", w.fail(ctx, object, podFailure(pod, work))
+	}
 	if result.Status == status.CurrentStatus {
 		if n := len(work.outdated); n > 0 {
 			return fmt.Sprintf("%d old pods left", n), nil

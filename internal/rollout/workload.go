@@ -1,6 +1,7 @@
 package rollout
 
 import (
+	"slices"
 	"time"
 
 	core "k8s.io/api/core/v1"
@@ -47,7 +48,7 @@ func hasPods(o cluster.Object) bool {
 // workload is what belongs to one object that makes pods.
 type workload struct {
 	updated  []*core.Pod // of the newest template
-	outdated []*core.Pod // of older templates, not yet being deleted
+	outdated []*core.Pod // of older templates, neither being deleted nor ended
 	// refused is what the API server said when a pod of the newest template
 	// was to be created, "" when it accepted it.
 	refused string
@@ -75,7 +76,7 @@ func (w *watcher) workload(object cluster.Object, live *unstructured.Unstructure
 			outdated = append(outdated, w.podsOf(object.Namespace, set.GetUID())...)
 		}
 		if newest == nil {
-			return workload{outdated: alive(outdated)}
+			return workload{outdated: counted(outdated)}
 		}
 		owner, refused = newest.GetUID(), replicaFailure(newest)
 	case "StatefulSet":
@@ -93,7 +94,12 @@ func (w *watcher) workload(object cluster.Object, live *unstructured.Unstructure
 			work.outdated = append(work.outdated, pod)
 		}
 	}
-	work.updated, work.outdated = alive(work.updated), alive(work.outdated)
+	work.outdated = counted(work.outdated)
+	if object.Kind == "Job" {
+		work.updated = alive(work.updated) // its pods are meant to end
+	} else {
+		work.updated = counted(work.updated)
+	}
 	if keepsOldPods(live) {
 		work.outdated = nil
 	}
@@ -196,6 +202,30 @@ func alive(pods []*core.Pod) []*core.Pod {
 		}
 	}
 	return found
+}
+
+// counted leaves out, beside the pods that are being deleted, those that have
+// ended for good: evicted, refused by their node, or finished. Their controllers
+// make others for them and may let them lie for weeks.
+func counted(pods []*core.Pod) []*core.Pod {
+	return slices.DeleteFunc(alive(pods), ended)
+}
+
+// ended: no container of the pod will run again.
+func ended(pod *core.Pod) bool {
+	return pod.Status.Phase == core.PodFailed || pod.Status.Phase == core.PodSucceeded
+}
+
+// failedPod is a pod of the chart itself that has failed, nil for all other
+// objects. kstatus is content with it, but no controller makes another one.
+func failedPod(object cluster.Object, live *unstructured.Unstructured) *core.Pod {
+	if object.Kind != "Pod" {
+		return nil
+	}
+	if pod := typedPod(live); pod.Status.Phase == core.PodFailed {
+		return pod
+	}
+	return nil
 }
 
 // typedPod never fails on what the API server sent; if it did, a pod without
