@@ -119,7 +119,7 @@ func (w *watcher) judge(ctx context.Context, object cluster.Object) (string, err
 	if pod := failedPod(object, live); pod != nil {
 		return "", w.fail(ctx, object, podFailure(pod, work))
 	}
-	if result.Status == status.CurrentStatus {
+	if result.Status == status.CurrentStatus || result.Status == status.InProgressStatus && restsOnPurpose(object, live) {
 		if n := len(work.outdated); n > 0 {
 			return fmt.Sprintf("%d old pods left", n), nil
 		}
@@ -131,7 +131,7 @@ func (w *watcher) judge(ctx context.Context, object cluster.Object) (string, err
 	if result.Status == status.FailedStatus {
 		return "", w.fail(ctx, object, givenUp(result.Message, work))
 	}
-	return result.Message, nil
+	return result.Message + standstill(live), nil
 }
 
 // fail makes the fault of a cause, with the last lines of the container's log.
