@@ -12,7 +12,6 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/lockstep-cd/lockstep/internal/chart"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
@@ -111,48 +110,6 @@ func documents(manifest string) []document {
 		all = append(all, d)
 	}
 	return all
-}
-
-// secretValues are the values that must not show, of the caller and of the
-// chart and its sub-charts.
-func (d Deployment) secretValues() []string {
-	found := secretValues(d.Values)
-	var visit func(c *chart.Chart)
-	visit = func(c *chart.Chart) {
-		found = append(found, secretValues(c.Values)...)
-		for _, sub := range c.Dependencies() {
-			visit(sub)
-		}
-	}
-	if d.Chart != nil {
-		visit(d.Chart)
-	}
-	return found
-}
-
-// secretValues finds the values whose keys say that they are secret.
-func secretValues(values map[string]any) []string {
-	sensitive := regexp.MustCompile(`(?i)(pass(word|phrase|wd)?|secret|token|credential|private|api[_-]?key)`)
-	var found []string
-	var walk func(value any, secret bool)
-	walk = func(value any, secret bool) {
-		switch v := value.(type) {
-		case map[string]any:
-			for key, inner := range v {
-				walk(inner, secret || sensitive.MatchString(key))
-			}
-		case []any:
-			for _, inner := range v {
-				walk(inner, secret)
-			}
-		case string:
-			if secret {
-				found = append(found, v)
-			}
-		}
-	}
-	walk(map[string]any(values), false)
-	return found
 }
 
 // normal brings values to the form they have after being stored.
