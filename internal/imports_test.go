@@ -25,11 +25,12 @@ var rooms = map[string][]string{
 	"yaml":        {},
 	"edit":        {"yaml"},
 	"document":    {"yaml"},
-	"environment": {"yaml", "signature", "document"},
+	"precedence":  {},
+	"environment": {"yaml", "signature", "document", "precedence"},
 	"application": {"document", "yaml"},
 	"registry":    {"redact", "yaml", "retry"},
-	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge"}, // forge: one of two ways to deliver
-	"view":        {"git", "environment", "promotion"},
+	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge", "precedence"}, // forge: one of two ways to deliver
+	"view":        {"git", "environment", "promotion", "precedence"},
 	"catalog":     {"git", "edit", "environment", "application", "promotion", "forge", "signature"},
 	"pipelines":   {"cluster"},
 	"provision":   {"git", "document", "environment", "application", "forge", "cluster"},

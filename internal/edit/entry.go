@@ -193,6 +193,9 @@ func images(n yaml.Node) []Entry {
 		if item.Get("digest").Text() != "" {
 			e.blocked = "digest stands beside it, and goes first"
 		}
+		if strings.Contains(newName, "@") {
+			e.blocked = "newName has a digest, which goes first"
+		}
 		entries = append(entries, e)
 	}
 	return entries

@@ -128,8 +128,8 @@ func applyInFile(tree Tree, i Intent) (Applied, error) {
 	if err != nil {
 		return Applied{}, at(i.File, err)
 	}
-	if outcome := decide(i, previous); outcome != Promoted {
-		return Applied{Intent: i, Outcome: outcome}, nil
+	if outcome, err := decide(i, previous, ""); err != nil || outcome != Promoted {
+		return Applied{Intent: i, Outcome: outcome}, err
 	}
 	i.From = previous
 	return Applied{Intent: i, Outcome: Promoted, Files: map[string][]byte{i.File: out}}, nil
@@ -148,14 +148,23 @@ func applyDependency(ctx context.Context, tree Tree, i Intent) (Applied, error) 
 	if err != nil {
 		return Applied{}, at(c.file, err)
 	}
-	if outcome := decide(i, previous); outcome != Promoted {
-		return Applied{Intent: i, Outcome: outcome}, nil
+	if outcome, err := c.decide(i, previous); err != nil || outcome != Promoted {
+		return Applied{Intent: i, Outcome: outcome}, err
 	}
 	if err := c.checkVendored(tree, i); err != nil {
 		return Applied{}, err
 	}
 	i.From = previous
 	return c.changed(ctx, i, out)
+}
+
+// decide holds an intent against the dependency's version and the lock.
+func (c chart) decide(i Intent, previous string) (Outcome, error) {
+	_, locked, err := c.entry(i)
+	if err != nil {
+		return "", err
+	}
+	return decide(i, previous, locked)
 }
 
 // add gives the chart the dependency that it does not have.

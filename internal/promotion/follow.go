@@ -11,6 +11,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/precedence"
 )
 
 // state is what an environment has: versions by the names of the applications
@@ -168,8 +169,31 @@ func (f *following) consider(ctx context.Context, find func(string) (known, stri
 	case err != nil:
 		slog.WarnContext(ctx, "an application is left as it is", "environment", f.env.Name, "application", name, "error", err)
 	case version != p.Version && !f.underWay(k, p.Version):
-		f.ask(ctx, p, k)
+		if err := f.certain(ctx, p, k, version); err != nil && asked {
+			f.results = append(f.results, p.result(f.env.Name).failed(err))
+		} else if err != nil {
+			slog.WarnContext(ctx, "an application is left as it is", "environment", f.env.Name, "application", name, "error", err)
+		} else {
+			f.ask(ctx, p, k)
+		}
 	}
+}
+
+// certain finds out beforehand whether a range keeps the version out, so that one
+// application does not keep the others back.
+func (f *following) certain(ctx context.Context, p Promotion, k known, current string) error {
+	if v, ok := precedence.Parse(current); !ok || !v.AsRange().Range() {
+		return nil
+	}
+	p.Application, p.Chart = k.called, k.selector
+	i, err := f.draft.begin(p)
+	if err == nil {
+		_, err = apply(ctx, f.draft.tree(), i)
+	}
+	if fault.Of(err).Reason == versionRange {
+		return err
+	}
+	return nil // what else is wrong is found when it is committed
 }
 
 // ask asks the gates for one application, by the name that records have.

@@ -6,8 +6,10 @@ package promotion
 
 import (
 	"cmp"
+	"fmt"
 
-	"github.com/Masterminds/semver/v3"
+	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/precedence"
 )
 
 // Kind says what an intent changes.
@@ -80,23 +82,58 @@ const (
 	Failed     Outcome = "failed"
 )
 
-// decide holds an intent against the value that a branch has now. Without
-// Exact a version only ever rises: whoever comes late with an older one has
-// been overtaken. Where there is nothing to compare (ranges, names of images),
-// only a value that nobody touched since is replaced.
-func decide(i Intent, current string) Outcome {
+// versionRange is the reason of a Refused fault: a range that is there may stand for
+// a higher version.
+const versionRange = "VersionRange"
+
+// decide holds an intent against the text that a branch has now, of which locked is
+// what a lock beside it says, "" without one. Without Exact a version only ever
+// rises: whoever comes late with an older one has been overtaken. Where there is
+// nothing to compare, such as the word latest, only a text that nobody touched since
+// is replaced. What may stand for a higher version already is a Refused fault
+// VersionRange.
+func decide(i Intent, current, locked string) (Outcome, error) {
 	if current == i.To {
-		return Unchanged
+		return Unchanged, nil
 	}
 	if i.Exact {
-		return promotedIf(current == i.From)
+		return promotedIf(current == i.From), nil
 	}
-	now, errNow := semver.NewVersion(current)
-	wanted, errWanted := semver.NewVersion(i.To)
-	if errNow != nil || errWanted != nil {
-		return promotedIf(current == i.From)
+	wanted, okWanted := precedence.Parse(i.To)
+	now, okNow := precedence.Parse(current)
+	if !okWanted || !okNow {
+		return promotedIf(current == i.From), nil
 	}
-	return promotedIf(!wanted.LessThan(now))
+	meant := i.meant(now, locked)
+	if meant.Range() && current != i.From {
+		return Superseded, nil
+	}
+	switch wanted.Compare(meant) {
+	case precedence.Lower:
+		return Superseded, nil
+	case precedence.Uncertain:
+		return "", fault.Refused(versionRange,
+			fmt.Errorf("%s: set version %s of %s: the range %s there may stand for a higher version already", i.File, i.To, i.Application(), current),
+			"Set allow-downgrade, or name the environment with lockstep promote --env, to replace the range; or write one version there by hand once.")
+	case precedence.Unknown:
+		return promotedIf(current == i.From), nil
+	}
+	if now.Pinned(wanted) {
+		return Unchanged, nil
+	}
+	return Promoted, nil
+}
+
+// meant is what a text stands for where the intent is about: the number of a chart's
+// version may be a range, of which a lock has chosen one.
+func (i Intent) meant(now precedence.Version, locked string) precedence.Version {
+	if i.Kind != Value {
+		now = now.AsRange()
+	}
+	if one, ok := precedence.Parse(locked); ok && now.Range() && now.Admits(one) {
+		return one
+	}
+	return now
 }
 
 func promotedIf(ok bool) Outcome {

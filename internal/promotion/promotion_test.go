@@ -52,7 +52,7 @@ func TestRow02_WhatWins(t *testing.T) {
 		"exact, lower":                {"1.0.2", "1.0.2", "1.0.1", true, promotion.Promoted},
 		"exact, touched meanwhile":    {"1.0.0", "1.0.2", "1.0.1", true, promotion.Superseded},
 		"exact, there already":        {"1.0.1", "1.0.2", "1.0.1", true, promotion.Unchanged},
-		"range replaced":              {"^1.0.0", "^1.0.0", "1.0.1", false, promotion.Promoted},
+		"range replaced":              {"^1.0.0", "^1.0.0", "2.0.0", false, promotion.Promoted},
 		"range written meanwhile":     {"^1.0.0", "1.0.0", "1.0.1", false, promotion.Superseded},
 	} {
 		t.Run(name, func(t *testing.T) {

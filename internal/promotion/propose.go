@@ -225,7 +225,11 @@ func (w *proposer) newer(proposed Tree) bool {
 	if gone := errors.Is(err, edit.ErrNotFound) || err == nil && current == ""; gone {
 		return w.intent.From != ""
 	}
-	return err == nil && decide(Intent{From: current, To: w.Version}, current) == Superseded
+	if err != nil {
+		return false
+	}
+	outcome, err := decide(Intent{Kind: w.intent.Kind, From: current, To: w.Version}, current, "")
+	return err != nil || outcome == Superseded
 }
 
 // build makes the commit on the base's tip and moves the branch to it, unless

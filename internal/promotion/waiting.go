@@ -122,7 +122,7 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 		if err != nil && !errors.Is(err, errNotReadable) {
 			return err
 		}
-		if err == nil && decide(Intent{From: kept.Version, To: p.Version, Exact: p.Exact}, kept.Version) != Promoted {
+		if err == nil && !p.replaces(kept.Version) {
 			return nil // it waits already, or a newer one does
 		}
 	}
@@ -141,6 +141,13 @@ func (p Promotion) keep(ctx context.Context, t Target, text []byte) error {
 		return err
 	}
 	return t.Remote.Push(ctx, scratch, update)
+}
+
+// replaces reports whether it takes the place of a version that waits or is proposed.
+// What may be lower does not.
+func (p Promotion) replaces(version string) bool {
+	outcome, err := decide(Intent{Kind: Value, From: version, To: p.Version, Exact: p.Exact}, version, "")
+	return err == nil && outcome == Promoted
 }
 
 // errNotReadable says that a ref is none that we wrote.
