@@ -27,11 +27,7 @@ func limitFlag() cli.Flag {
 }
 
 func eventsOf(environments []view.Environment, limit int) []view.Event {
-	events := []view.Event{}
-	for _, e := range environments {
-		events = append(events, e.Events...)
-	}
-	slices.SortStableFunc(events, func(a, b view.Event) int { return b.When.Compare(a.When) })
+	events := view.Timeline(environments)
 	if limit > 0 && len(events) > limit {
 		events = events[:limit]
 	}

@@ -18,8 +18,8 @@ type Upstream struct {
 	// Application is the application's name there: its alias, where it has one.
 	// "" is the name of the Promotion.
 	Application string
-	// Records of its branch, in any order; others than this environment's are
-	// left out. Too few of them never open a gate.
+	// Records of its branch, those of each commit in the order of its note; others
+	// than this environment's are left out. Too few of them never open a gate.
 	Records []Record
 }
 

@@ -37,6 +37,11 @@ type Record struct {
 	// Unhealthy says of a Failed one that verification found so: nothing that may
 	// have another cause, such as a run that was stopped.
 	Unhealthy bool `json:"unhealthy,omitempty"`
+	// After is, of a deployment that made no revision, the one that was there; 0: none,
+	// or the record does not say.
+	After int `json:"after,omitempty"`
+	// Installed is when the release was installed: its revisions are counted from there.
+	Installed time.Time `json:"installed,omitzero"`
 }
 
 // Application is one service of an environment. Name is its alias there, where

@@ -7,7 +7,7 @@ import (
 	"time"
 	"unicode"
 
-	"github.com/Masterminds/semver/v3"
+	"github.com/lockstep-cd/lockstep/internal/precedence"
 )
 
 // standing is how one version of an application stands in an environment.
@@ -18,7 +18,7 @@ type standing struct {
 	by    string    // that other version
 }
 
-// standingOf follows the records in the order in which they finished. While a
+// standingOf follows the records in the order of the deployments. While a
 // version is there its last record decides, so a deployment that fails takes
 // the verification away, whichever application was the reason, and the next
 // verification counts anew. A version that a higher one replaced keeps what it
@@ -77,29 +77,19 @@ func begin(r Record) time.Time {
 	return r.Started
 }
 
-// higher reports whether found is a higher semantic version. Where one of them
-// is none, nobody knows, and the answer is no.
+// higher reports whether found is a higher version. Where one of them is none,
+// nobody knows, and the answer is no.
 func higher(found, version string) bool {
-	a, err := semver.NewVersion(found)
-	if err != nil {
-		return false
-	}
-	b, err := semver.NewVersion(version)
-	return err == nil && a.GreaterThan(b)
+	return precedence.Compare(found, version) == precedence.Higher
 }
 
-// relevant are the records that say something about what runs in the
-// environment, in the order in which they finished. A superseded deployment
-// changed nothing, nor did one that made no revision of the release.
+// relevant are the records that say something about what runs in the environment, in
+// the order of its deployments. A superseded deployment changed nothing, nor did one
+// that made no revision of the release.
 func relevant(records []Record, environment string) []Record {
-	var found []Record
-	for _, r := range records {
-		if r.Environment == environment && r.State != Superseded && r.Revision > 0 {
-			found = append(found, r)
-		}
-	}
-	slices.SortStableFunc(found, func(a, b Record) int { return a.Finished.Compare(b.Finished) })
-	return found
+	return slices.DeleteFunc(Ordered(records, environment, nil), func(r Record) bool {
+		return r.State == Superseded || r.Revision == 0
+	})
 }
 
 // LastVerified is the record of what an environment verified last; false when
@@ -125,14 +115,14 @@ func LastApplied(records []Record, environment string) (Record, bool) {
 }
 
 // Last is the record of what an environment did last, also where that failed before
-// anything was changed; false when there is none.
-func Last(records []Record, environment string) (last Record, ok bool) {
-	for _, r := range records {
-		if r.Environment == environment && r.State != Superseded && (!ok || !r.Finished.Before(last.Finished)) {
-			last, ok = r, true
+// anything was changed; false when there is none. history is that of Ordered.
+func Last(records []Record, environment string, history []string) (last Record, ok bool) {
+	for _, r := range slices.Backward(Ordered(records, environment, history)) {
+		if r.State != Superseded {
+			return r, true
 		}
 	}
-	return last, ok
+	return Record{}, false
 }
 
 // StillVerified are the records of the commits that an environment verified and

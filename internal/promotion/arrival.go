@@ -99,7 +99,7 @@ type arrival struct {
 	there bool   // the branch has it
 	notes git.Hash
 	tip   git.Hash
-	since []git.Hash // the commit and those after it
+	since []git.Hash // the commits after it, newest first, and itself
 }
 
 // Bounds of the pauses between two looks at the records.
@@ -174,7 +174,7 @@ func (a *arrival) learn(ctx context.Context, tip git.Ref) error {
 	if tip.Hash == a.tip {
 		return nil
 	}
-	a.since = []git.Hash{a.result.Commit}
+	a.since = nil
 	commits, err := a.target.Remote.Since(ctx, a.result.Commit, tip.Hash, mostCommits)
 	if err != nil {
 		return err
@@ -182,6 +182,7 @@ func (a *arrival) learn(ctx context.Context, tip git.Ref) error {
 	for _, c := range commits {
 		a.since = append(a.since, c.Hash)
 	}
+	a.since = append(a.since, a.result.Commit)
 	if a.name = a.result.Application; a.result.chart == (edit.Selector{}) {
 		a.there = a.name != "" && !a.result.takesOut()
 		return nil
@@ -211,7 +212,11 @@ func (a *arrival) records(ctx context.Context) ([]environment.Record, error) {
 
 // judge goes by the last record.
 func (a *arrival) judge(ctx context.Context, records []environment.Record) Result {
-	last, ok := environment.Last(records, a.env.Name)
+	history := make([]string, len(a.since))
+	for i, commit := range a.since {
+		history[i] = string(commit)
+	}
+	last, ok := environment.Last(records, a.env.Name, history)
 	if !ok {
 		slog.InfoContext(ctx, "no deployment is on record yet", "environment", a.env.Name, "commit", a.result.Commit.Short())
 		return Result{}

@@ -30,7 +30,7 @@ func (e Everywhere) RollBackFailed(ctx context.Context, env environment.Environm
 	if up.err != nil {
 		return nil, fmt.Errorf("read the deployment records of %s: %w", env.Name, up.err)
 	}
-	last, ok := environment.Last(up.records, env.Name)
+	last, ok := environment.Last(up.records, env.Name, nil)
 	if !ok || !last.Unhealthy || slices.ContainsFunc(up.records, func(r environment.Record) bool {
 		return r.Commit == last.Commit && r.State == environment.Verified // what it needs is gone, not what it is
 	}) {

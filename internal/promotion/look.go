@@ -18,6 +18,8 @@ type Content struct {
 	// History is the branch's, newest first along first parents, as far as it was
 	// fetched.
 	History []Entered
+	// Commits are all of them, also those that are about other environments.
+	Commits []git.Hash
 }
 
 // Application is one that a target has.
@@ -72,6 +74,7 @@ func (t Target) Look(ctx context.Context, tip git.Ref, depth int) (Content, erro
 		c.Holds = h.Holds
 	}
 	err = d.repository.Log(tip.Hash, func(info git.CommitInfo) bool {
+		c.Commits = append(c.Commits, info.Hash)
 		if e := entered(info, t.Environment); e.Commit != "" {
 			c.History = append(c.History, e)
 		}

@@ -225,7 +225,7 @@ func recordOf(ctx context.Context, p provision.Place) (environment.Record, bool,
 	if err != nil {
 		return environment.Record{}, false, err
 	}
-	last, ok := environment.Last(promotion.RecordsOf(ctx, p.Environment, notes), p.Name)
+	last, ok := environment.Last(promotion.RecordsOf(ctx, p.Environment, notes), p.Name, nil)
 	return last, ok, nil
 }
 

@@ -47,6 +47,8 @@ type Revision struct {
 	Status  string // Helm's word: deployed, failed, superseded, pending-upgrade …
 	Commit  string // the Git commit it deployed, "" when that is not known
 	Started time.Time
+	// Installed is when the release was installed: its revisions are counted from there.
+	Installed time.Time
 
 	record *helm.Release
 }
@@ -115,7 +117,7 @@ func (r *Release) revision(record *helm.Release, err error) (*Revision, error) {
 func revisionOf(record *helm.Release) Revision {
 	revision := Revision{
 		Number: record.Version, Status: record.Info.Status.String(),
-		Started: record.Info.LastDeployed.Time, record: record,
+		Started: record.Info.LastDeployed.Time, Installed: record.Info.FirstDeployed.Time, record: record,
 	}
 	if isOurs(record) {
 		revision.Commit = record.Labels[CommitLabel]

@@ -29,7 +29,7 @@ func UserCache() Cache {
 }
 
 // format changes whenever what is kept means something else.
-const format = 2
+const format = 3
 
 // maxKept bounds what is read of a file, in bytes.
 const maxKept = 64 << 20

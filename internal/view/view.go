@@ -11,10 +11,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Masterminds/semver/v3"
-
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/precedence"
 	"github.com/lockstep-cd/lockstep/internal/promotion"
 )
 
@@ -69,6 +68,8 @@ type Event struct {
 	Text        string              `json:"text,omitempty"`
 	Changes     []promotion.Changed `json:"changes,omitempty"`
 	Link        string              `json:"link,omitempty"` // to the commit on its forge
+
+	at time.Time // in a timeline: no event is before the one that it came after
 }
 
 // Depth is how many commits of each branch are looked at.
@@ -186,20 +187,23 @@ func look(ctx context.Context, t promotion.Target, env environment.Environment, 
 	return s, nil
 }
 
-// records are those of the environment, in the order in which they finished.
+// records are those of the environment, of each commit in the order of its note.
 func records(ctx context.Context, remote *git.Remote, env environment.Environment) ([]environment.Record, error) {
 	notes, err := remote.AllNotes(ctx)
 	if err != nil {
 		return nil, err
 	}
-	all := promotion.RecordsOf(ctx, env, notes)
-	slices.SortStableFunc(all, func(a, b environment.Record) int { return a.Finished.Compare(b.Finished) })
-	return all, nil
+	return promotion.RecordsOf(ctx, env, notes), nil
 }
 
 // judge says what the records and the history mean for each application.
 func (e *Environment) judge(s seen) {
-	last, _ := environment.Last(s.Records, e.Name)
+	history := make([]string, len(s.Content.Commits))
+	for i, commit := range s.Content.Commits {
+		history[i] = string(commit)
+	}
+	records := environment.Ordered(s.Records, e.Name, history)
+	last, _ := environment.Last(records, e.Name, history)
 	e.State, e.Deployed, e.Reason, e.Finished = last.State, git.Hash(last.Commit), last.Reason, last.Finished
 	brought := map[promotion.Changed]promotion.Entered{}
 	for _, commit := range slices.Backward(s.Content.History) {
@@ -207,9 +211,9 @@ func (e *Environment) judge(s seen) {
 			brought[promotion.Changed{Application: c.Application, Version: c.Version}] = commit
 		}
 	}
-	applied, _ := environment.LastApplied(s.Records, e.Name)
-	verified, _ := environment.LastVerified(s.Records, e.Name)
-	deployed, right, since := versionsOf(applied), versionsOf(verified), verifiedSince(s.Records)
+	applied, _ := environment.LastApplied(records, e.Name)
+	verified, _ := environment.LastVerified(records, e.Name)
+	deployed, right, since := versionsOf(applied), versionsOf(verified), verifiedSince(records)
 	for _, a := range s.Content.Applications {
 		app := Application{Name: a.Name, Chart: a.Chart, Desired: a.Version, Deployed: deployed[a.Name], Verified: right[a.Name], VerifiedSince: since[a.Name]}
 		for _, name := range []string{a.Name, cmp.Or(a.Chart, a.Name)} {
@@ -219,7 +223,7 @@ func (e *Environment) judge(s seen) {
 		}
 		e.Applications = append(e.Applications, app)
 	}
-	e.Events = events(e.Name, s)
+	e.Events = events(e.Name, s.Content, records)
 }
 
 func versionsOf(r environment.Record) map[string]string {
@@ -244,20 +248,6 @@ func verifiedSince(records []environment.Record) map[string]time.Time {
 		}
 	}
 	return since
-}
-
-func events(name string, s seen) []Event {
-	var all []Event
-	for _, c := range s.Content.History {
-		all = append(all, Event{
-			When: c.When, Environment: name, What: cmp.Or(c.Operation, "commit"), Commit: c.Commit, By: c.By, Text: c.Subject, Changes: c.Changes,
-		})
-	}
-	for _, r := range s.Records {
-		all = append(all, Event{When: r.Finished, Environment: name, What: string(r.State), Commit: git.Hash(r.Commit), Run: r.Run, Text: r.Reason})
-	}
-	slices.SortStableFunc(all, func(a, b Event) int { return b.When.Compare(a.When) })
-	return all
 }
 
 // compare counts, for each application, the higher versions that some environment
@@ -289,10 +279,10 @@ func compare(environments []Environment) {
 			}
 		}
 	}
-	parsed := map[string]*semver.Version{}
+	parsed := map[string]precedence.Version{}
 	for _, versions := range known {
 		for version := range versions {
-			if v, err := semver.NewVersion(version); err == nil {
+			if v, ok := precedence.Parse(version); ok {
 				parsed[version] = v
 			}
 		}
@@ -300,9 +290,9 @@ func compare(environments []Environment) {
 	for _, e := range environments {
 		for i := range e.Applications {
 			a := &e.Applications[i]
-			mine := parsed[a.Desired]
+			mine, ok := parsed[a.Desired]
 			for version, when := range known[a.Title()] {
-				if other := parsed[version]; mine == nil || other == nil || !other.GreaterThan(mine) {
+				if other, comparable := parsed[version]; !ok || !comparable || other.Compare(mine) != precedence.Higher {
 					continue
 				}
 				a.Behind++

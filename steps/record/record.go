@@ -136,7 +136,11 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (envi
 	if err != nil {
 		return e, err
 	}
+	if last != nil {
+		e.After, e.Installed = last.Number, last.Installed.UTC().Truncate(time.Second)
+	}
 	if last != nil && last.Commit == c.Commit {
+		e.After = 0
 		e.Revision, e.Started = last.Number, last.Started.UTC().Truncate(time.Second)
 		for _, a := range last.Applications() {
 			e.Applications = append(e.Applications, environment.Application(a))
