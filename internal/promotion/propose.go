@@ -91,7 +91,8 @@ func (w *proposer) into() string { return strings.TrimPrefix(w.base.Name, "refs/
 // open builds the branch and proposes it, again when another program was at
 // the branch at the same time.
 func (w *proposer) open(ctx context.Context) (Proposed, error) {
-	deadline := time.Now().Add(cmp.Or(w.Patience, defaultPatience))
+	patience := cmp.Or(w.Patience, defaultPatience)
+	deadline := time.Now().Add(patience)
 	for attempt := 1; ; attempt++ {
 		done, err := w.attempt(ctx)
 		if !errors.Is(err, git.ErrMoved) {
@@ -99,7 +100,7 @@ func (w *proposer) open(ctx context.Context) (Proposed, error) {
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			return Proposed{}, contention(w.branch(), w.target.Remote, attempt, w.Patience)
+			return Proposed{}, contention(w.branch(), w.target.Remote, attempt, patience)
 		}
 		if err := sleep(ctx, rand.N(window(attempt, firstWindow, left))); err != nil {
 			return Proposed{}, err

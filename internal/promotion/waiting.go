@@ -80,7 +80,7 @@ func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) e
 	if err != nil {
 		return err
 	}
-	return again(ctx, func() error { return p.keep(ctx, t, append(text, '\n')) })
+	return p.again(ctx, t, func() error { return p.keep(ctx, t, append(text, '\n')) })
 }
 
 // current is the value that the branch has now.
@@ -93,14 +93,20 @@ func (p Promotion) current(ctx context.Context, t Target) (string, error) {
 	return i.From, err
 }
 
-// again repeats what others were faster at.
-func again(ctx context.Context, do func() error) error {
+// again repeats what others were faster at, as long as races may be lost.
+func (p Promotion) again(ctx context.Context, t Target, do func() error) error {
+	patience := cmp.Or(p.Patience, defaultPatience)
+	deadline := time.Now().Add(patience)
 	for attempt := 1; ; attempt++ {
 		err := do()
 		if !errors.Is(err, git.ErrMoved) {
 			return err
 		}
-		if err := sleep(ctx, rand.N(time.Duration(min(attempt, 20))*firstWindow)); err != nil {
+		left := time.Until(deadline)
+		if left <= 0 {
+			return contention(p.waitingRef(t), t.Remote, attempt, patience)
+		}
+		if err := sleep(ctx, min(left, rand.N(time.Duration(min(attempt, 20))*firstWindow))); err != nil {
 			return err
 		}
 	}
