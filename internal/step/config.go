@@ -47,6 +47,12 @@ func (l layout) fill(ctx context.Context, target reflect.Value, s source) error 
 	var faults []error
 	for _, in := range l.inputs {
 		value := s.value(in)
+		if field := target.FieldByIndex(in.index); field.Kind() == reflect.Pointer {
+			if _, said := s.given(in); said || value != "" {
+				field.Set(reflect.ValueOf(&value)) // a flag can say that it is empty
+			}
+			continue
+		}
 		if value == "" {
 			if in.required {
 				faults = append(faults, fmt.Errorf("--%s (or %s) is required: %s", in.flag, in.env, in.about))

@@ -135,7 +135,7 @@ func kindOf(f reflect.StructField) string {
 	switch {
 	case f.Type == reflect.TypeFor[time.Duration]():
 		return "duration"
-	case f.Type.Kind() == reflect.String:
+	case f.Type.Kind() == reflect.String, f.Type == reflect.TypeFor[*string](): // nil: not given
 		return "string"
 	case f.Type.Kind() == reflect.Bool:
 		return "bool"

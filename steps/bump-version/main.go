@@ -19,15 +19,15 @@ import (
 )
 
 type config struct {
-	Path       string `param:"path" default:"." desc:"Folder of Chart.yaml in the checkout; or, with file, the one that it counts from. Example: env"`
-	Name       string `param:"name" desc:"Name of the dependency: the chart's name; with file, of the application there. Example: user-service"`
-	Alias      string `param:"alias" desc:"Alias of the dependency, where several have one name. Example: user"`
-	Repository string `param:"repository" desc:"Repository of the dependency as the file has it, where name and alias do not say which. Example: oci://registry.example.com/charts"`
-	Version    string `param:"version" desc:"Version to set: a semantic version. Example: 2.3.119"`
-	File       string `param:"file" desc:"File below path, instead of a chart: with name, a kustomization, HelmRelease, OCIRepository, Argo CD Application or helmfile; with value-path, any YAML file. Example: kustomization.yaml"`
-	ValuePath  string `param:"value-path" desc:"Place of the value in file. Example: .image.tag or .list[name=web].version"`
-	Value      string `param:"value" desc:"Value to set at value-path instead of version; any text. Example: sha-0a1b2c3"`
-	Downgrade  bool   `param:"allow-downgrade" desc:"Whether to set a version that is lower than the one in the file. Otherwise that one stays and the outcome is superseded."`
+	Path       string  `param:"path" default:"." desc:"Folder of Chart.yaml in the checkout; or, with file, the one that it counts from. Example: env"`
+	Name       string  `param:"name" desc:"Name of the dependency: the chart's name; with file, of the application there. Example: user-service"`
+	Alias      string  `param:"alias" desc:"Alias of the dependency, where several have one name. Example: user"`
+	Repository string  `param:"repository" desc:"Repository of the dependency as the file has it, where name and alias do not say which. Example: oci://registry.example.com/charts"`
+	Version    string  `param:"version" desc:"Version to set: a semantic version. Example: 2.3.119"`
+	File       string  `param:"file" desc:"File below path, instead of a chart: with name, a kustomization, HelmRelease, OCIRepository, Argo CD Application or helmfile; with value-path, any YAML file. Example: kustomization.yaml"`
+	ValuePath  string  `param:"value-path" desc:"Place of the value in file. Example: .image.tag or .list[name=web].version"`
+	Value      *string `param:"value" desc:"Value to set at value-path instead of version; any text. The flag --value='' sets an empty text, while an empty variable or Task parameter counts as not given. Example: sha-0a1b2c3"`
+	Downgrade  bool    `param:"allow-downgrade" desc:"Whether to set a version that is lower than the one in the file. Otherwise that one stays and the outcome is superseded."`
 
 	Source string `workspace:"source" required:"true" desc:"Folder of the checkout, the one that holds .git."`
 
@@ -78,7 +78,7 @@ func (c *config) intent() (promotion.Intent, error) {
 	switch {
 	case c.File != "" && c.Name != "":
 		return c.entryIntent()
-	case c.File != "" || c.ValuePath != "" || c.Value != "":
+	case c.File != "" || c.ValuePath != "" || c.Value != nil:
 		return c.valueIntent()
 	}
 	if c.Name == "" && c.Alias == "" {
@@ -94,7 +94,7 @@ func (c *config) intent() (promotion.Intent, error) {
 }
 
 func (c *config) entryIntent() (promotion.Intent, error) {
-	if c.ValuePath != "" || c.Value != "" || c.Alias != "" || c.Repository != "" {
+	if c.ValuePath != "" || c.Value != nil || c.Alias != "" || c.Repository != "" {
 		return promotion.Intent{}, asked("of file, name alone chooses the application and version is what it gets: leave value-path, value, alias and repository out")
 	}
 	file := path.Join(c.Path, c.File)
@@ -108,17 +108,18 @@ func (c *config) valueIntent() (promotion.Intent, error) {
 		return promotion.Intent{}, asked("file needs name or value-path, and value-path needs file")
 	case c.Name != "" || c.Alias != "" || c.Repository != "":
 		return promotion.Intent{}, asked("name, alias and repository choose a dependency; file and value-path a value: give one of both")
-	case (c.Version == "") == (c.Value == ""):
+	case (c.Version == "") == (c.Value == nil):
 		return promotion.Intent{}, asked("give either version or value")
 	}
-	if c.Version != "" {
-		if err := edit.CheckVersion(c.Version); err != nil {
-			return promotion.Intent{}, err
-		}
+	value := c.Version
+	if c.Value != nil {
+		value = *c.Value
+	} else if err := edit.CheckVersion(value); err != nil {
+		return promotion.Intent{}, err
 	}
 	file := path.Join(c.Path, c.File)
 	return promotion.Intent{
-		File: file, Kind: promotion.Value, Name: c.ValuePath, To: c.Version + c.Value, Exact: c.Downgrade,
+		File: file, Kind: promotion.Value, Name: c.ValuePath, To: value, Exact: c.Downgrade,
 	}, promotion.CheckPath(file)
 }
 
