@@ -115,6 +115,7 @@ func requestFlags() []cli.Flag {
 func publicationFlags() []cli.Flag {
 	return []cli.Flag{
 		&cli.BoolFlag{Name: "skip-chart-check", Usage: "do not look whether the chart is published"},
+		&cli.DurationFlag{Name: "chart-timeout", Aliases: []string{"wait-for-chart"}, Usage: "how long to wait for the chart to be published; 0: not at all"},
 		&cli.StringSliceFlag{Name: "insecure", Usage: "`HOST` or host:port of a chart registry that may be spoken to in plain HTTP, as loopback always may; may be given several times"},
 	}
 }
@@ -201,7 +202,7 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 		if err != nil {
 			return none, err
 		}
-		p.Published = (&registry.Publications{Client: client, Patience: c.Duration("timeout")}).Await
+		p.Published = (&registry.Publications{Client: client, Patience: c.Duration("chart-timeout")}).Await
 	}
 	return promotion.Everywhere{Promotion: p, Known: known, Open: open, DryRun: c.Bool("dry-run"), PullRequests: pullRequestsOf(c)}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type Publications struct {
 // look is the question for one chart. One caller at a time asks it.
 type look struct {
 	turn     chan struct{} // holds one token while somebody asks
-	deadline time.Time
+	start    time.Time
 	answered bool
 	answer   error
 }
@@ -50,7 +51,7 @@ func (p *Publications) Await(ctx context.Context, ref ChartRef) error {
 	if l.answered {
 		return l.answer
 	}
-	err := p.ask(ctx, ref, l.deadline)
+	err := p.ask(ctx, ref, l.start)
 	if ctx.Err() == nil {
 		l.answered, l.answer = true, err
 	}
@@ -65,13 +66,14 @@ func (p *Publications) look(ref ChartRef) *look {
 		if p.looks == nil {
 			p.looks = map[ChartRef]*look{}
 		}
-		l = &look{turn: make(chan struct{}, 1), deadline: time.Now().Add(p.Patience)}
+		l = &look{turn: make(chan struct{}, 1), start: time.Now()}
 		p.looks[ref] = l
 	}
 	return l
 }
 
-func (p *Publications) ask(ctx context.Context, ref ChartRef, deadline time.Time) error {
+func (p *Publications) ask(ctx context.Context, ref ChartRef, start time.Time) error {
+	deadline := p.deadline(ctx, start)
 	for pause := firstLook; ; pause = min(2*pause, seldomLook) {
 		_, err := p.Client.FindChart(ctx, ref)
 		if !errors.Is(err, ErrNotFound) {
@@ -79,12 +81,46 @@ func (p *Publications) ask(ctx context.Context, ref ChartRef, deadline time.Time
 		}
 		left := time.Until(deadline)
 		if left <= 0 {
-			return fault.Refused("ChartNotPublished", fmt.Errorf("%w, also not after %s: nothing was changed", err, p.Patience),
-				"Publish the chart first, or raise the time to wait; the check can be left out.")
+			return p.notPublished(ctx, ref, err, time.Since(start))
 		}
 		slog.InfoContext(ctx, "the chart is not published yet", "chart", ref.String(), "left", left.Round(time.Second))
 		if err := retry.Sleep(ctx, min(pause, left)); err != nil {
-			return err
+			return fmt.Errorf("wait for %s, %s so far: %w", ref, time.Since(start).Round(time.Second), err)
 		}
 	}
+}
+
+// margin is what is left of the context's time when the waiting ends, so that the
+// answer says what was waited for, and not that the time is over.
+const margin = 10 * time.Second
+
+func (p *Publications) deadline(ctx context.Context, start time.Time) time.Time {
+	deadline := start.Add(p.Patience)
+	if end, ok := ctx.Deadline(); ok {
+		if end = end.Add(-min(margin, end.Sub(start)/4)); end.Before(deadline) {
+			return end
+		}
+	}
+	return deadline
+}
+
+// mostVersions bounds how many versions an error names.
+const mostVersions = 5
+
+// notPublished is the end of the waiting: it names the newest versions that there are.
+func (p *Publications) notPublished(ctx context.Context, ref ChartRef, err error, waited time.Duration) error {
+	hint := "Check the version. To wait until it is published, set chart-timeout, such as 5m; to go on without it, skip-chart-check."
+	if p.Patience > 0 {
+		err = fmt.Errorf("%w after %s", err, waited.Round(100*time.Millisecond))
+	}
+	versions, failed := p.Client.ChartVersions(ctx, ref)
+	switch {
+	case failed != nil:
+		slog.DebugContext(ctx, "the published versions cannot be listed", "chart", ref.String(), "error", failed)
+	case len(versions) == 0:
+		err = fmt.Errorf("%w; no version of %s is published there", err, ref.Name)
+	default:
+		err = fmt.Errorf("%w; the newest published versions are %s", err, strings.Join(versions[:min(len(versions), mostVersions)], ", "))
+	}
+	return fault.Refused("ChartNotPublished", fmt.Errorf("%w: nothing was changed", err), hint)
 }
