@@ -23,9 +23,9 @@ func runCommand() *cli.Command {
 		Description: "PATH is a file or folder of Tekton YAML; NAME says which object of it is meant, where there are several. What it refers to by name is looked for in " +
 			"tasks/, pipelines/ and steps/ around it. Steps with a ko:// image are built from source and run as programs; others run in podman or docker.",
 		Flags: append(runnerFlags(),
-			&cli.StringSliceFlag{Name: "param", Aliases: []string{"p"}, Usage: "`NAME=VALUE` of a parameter; items of an array, or key=value of an object, one per line or as JSON"},
-			&cli.StringSliceFlag{Name: "workspace", Aliases: []string{"w"}, Usage: "`NAME=FOLDER` that a workspace is; without it, an empty one"},
-			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, Usage: "further `FILE` of YAML with Tasks, StepActions, ConfigMaps or Secrets"},
+			&cli.StringSliceFlag{Name: "param", Aliases: []string{"p"}, KeepSpace: true, Usage: "`NAME=VALUE` of a parameter; items of an array, or key=value of an object, one per line or as JSON"},
+			&cli.StringSliceFlag{Name: "workspace", Aliases: []string{"w"}, KeepSpace: true, Usage: "`NAME=FOLDER` that a workspace is; without it, an empty one"},
+			&cli.StringSliceFlag{Name: "file", Aliases: []string{"f"}, KeepSpace: true, Usage: "further `FILE` of YAML with Tasks, StepActions, ConfigMaps or Secrets"},
 			&cli.StringFlag{Name: "name", Usage: "`NAME` of the run; without it, one is made"},
 			outputFlag(),
 			&cli.BoolFlag{Name: "logs", Aliases: []string{"l"}, Usage: "print what each step prints, as it ends"},

@@ -117,7 +117,7 @@ func (h *hub) run(r *runner.Runner, o object, kept *runner.Kept) {
 // the servers.
 func runnerFlags() []cli.Flag {
 	return []cli.Flag{
-		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, Usage: "`NAME[=VALUE]` for the environment of every step; without a value, this one's"},
+		&cli.StringSliceFlag{Name: "env", Aliases: []string{"e"}, KeepSpace: true, Usage: "`NAME[=VALUE]` for the environment of every step; without a value, this one's"},
 		&cli.StringFlag{Name: "kubeconfig", Usage: "`FILE` that tells steps how to reach a cluster"},
 		&cli.StringFlag{Name: "credentials", Usage: "`FOLDER` with .git-credentials, .gitconfig and .ssh, as Tekton lays them out for steps"},
 		&cli.BoolFlag{Name: "allow-host", Usage: "without podman or docker, run the commands of other images on this machine, with your rights"},
