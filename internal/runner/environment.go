@@ -115,7 +115,8 @@ func (c *Catalog) valueOf(from *corev1.EnvVarSource) (value string, ok bool, err
 func isTrue(b *bool) bool { return b != nil && *b }
 
 // expand replaces $(NAME) by the variable's value and $$ by $, as Kubernetes
-// does in commands, arguments and values; an unknown name stays as it is.
+// does in commands, arguments and values; an unknown name stays as it is. It does
+// so in a parameter's value, too: a mask keeps out Tekton, not the kubelet.
 // https://kubernetes.io/docs/tasks/inject-data-application/define-interdependent-environment-variables/
 func expand(text string, values map[string]string) string {
 	var b strings.Builder
@@ -125,24 +126,36 @@ func expand(text string, values map[string]string) string {
 			return b.String() + text
 		}
 		b.WriteString(text[:i])
-		rest := text[i+1:]
-		switch rest[0] {
-		case '$':
+		text = text[i:]
+		if strings.HasPrefix(text, "$$") {
 			b.WriteByte('$')
-			text = rest[1:]
+			text = text[2:]
 			continue
-		case '(':
-			if end := strings.IndexByte(rest, ')'); end > 0 {
-				if value, ok := values[rest[1:end]]; ok {
-					b.WriteString(value)
-				} else {
-					b.WriteString("$" + rest[:end+1])
-				}
-				text = rest[end+1:]
-				continue
-			}
 		}
-		b.WriteByte('$')
+		name, rest, ok := variableIn(text)
+		if !ok {
+			b.WriteByte('$')
+			text = text[1:]
+			continue
+		}
+		if value, known := values[name]; known {
+			b.WriteString(value)
+		} else {
+			b.WriteString(text[:len(text)-len(rest)])
+		}
 		text = rest
 	}
+}
+
+// variableIn returns the name in the $(NAME) that a text begins with, masked or
+// not, and what follows.
+func variableIn(text string) (name, rest string, ok bool) {
+	name, ok = strings.CutPrefix(text, mask("$("))
+	if !ok {
+		name, ok = strings.CutPrefix(text, "$(")
+	}
+	if !ok {
+		return "", text, false
+	}
+	return strings.Cut(name, ")")
 }

@@ -15,14 +15,15 @@ const shebang = "#!/bin/sh\nset -e\n"
 
 // invocation fills in what is known only when a step starts: variables, results
 // of earlier steps, the script's file.
-func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (invocation, error) {
-	call := invocation{image: s.Image, dir: s.WorkingDir, mounts: p.mounts.of(i)}
+func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (call invocation, err error) {
+	call = invocation{image: unmask(s.Image), dir: s.WorkingDir, mounts: p.mounts.of(i)}
+	defer func() { call.unmask() }()
 	own, err := p.runner.Catalog.environment(s)
 	if err != nil {
 		return call, err
 	}
 	if s.Script != "" {
-		path, script, err := p.writeScript(i, s.Script)
+		path, script, err := p.writeScript(i, unmask(s.Script))
 		if err != nil {
 			return call, err
 		}
@@ -45,7 +46,7 @@ func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (
 			return call, err
 		}
 		p.hostVariables(vars)
-		if call.dir, err = p.workingDir(s.WorkingDir); err != nil {
+		if call.dir, err = p.workingDir(unmask(s.WorkingDir)); err != nil {
 			return call, err
 		}
 	}
@@ -62,6 +63,16 @@ func (p *pod) invocation(i int, s pipelinev1.Step, h how, results stepResults) (
 	}
 	call.env, call.path = vars.list(), vars.values["PATH"]
 	return call, p.copyCredentials()
+}
+
+// unmask ends what mask began: nothing is filled in any more.
+func (c *invocation) unmask() {
+	c.path, c.dir = unmask(c.path), unmask(c.dir)
+	for _, texts := range [][]string{c.command, c.args, c.env} {
+		for i := range texts {
+			texts[i] = unmask(texts[i])
+		}
+	}
 }
 
 func expandAll(words []string, values map[string]string) []string {

@@ -79,7 +79,17 @@ func (p *pipelineRun) fill(spec *pipelinev1.PipelineSpec) (*pipelinev1.PipelineS
 		return nil, err
 	}
 	filled = resources.ApplyContexts(filled, p.name, p.pr)
-	return resources.ApplyWorkspaces(filled, p.pr), nil
+	filled = resources.ApplyWorkspaces(filled, p.pr)
+	return filled, acyclic(filled)
+}
+
+// acyclic refuses references to results that came into a Pipeline with the
+// default of a parameter and make a task wait for itself. Without it, Tekton's
+// functions would follow them round and round.
+func acyclic(spec *pipelinev1.PipelineSpec) error {
+	tasks := pipelinev1.PipelineTaskList(spec.Tasks)
+	_, err := dag.Build(tasks, tasks.Deps())
+	return err
 }
 
 // pass looks at the run once: it starts what may start and sets the status.
@@ -87,32 +97,42 @@ func (p *pipelineRun) pass(ctx context.Context) {
 	if p.pr.IsDone() {
 		return
 	}
+	if err := p.look(ctx); err != nil {
+		_ = p.fail(reasonInternal, err)
+	}
+}
+
+// look is a pass. An error is a panic; what is wrong with the run is in its
+// status.
+func (p *pipelineRun) look(ctx context.Context) (err error) {
+	defer p.runner.recovered(&err)
 	spec, err := p.fill(p.spec)
 	if err != nil {
 		_ = p.fail(pipelinev1.PipelineRunReasonFailedValidation, err)
-		return
+		return nil
 	}
 	p.pr.Status.PipelineSpec = spec
 	facts, err := p.facts(ctx, spec)
 	if err != nil {
-		return
+		return nil //nolint:nilerr // it is in the status
 	}
 	if facts.State.IsBeforeFirstTaskRun() && p.validateResults(spec, facts) != nil {
-		return
+		return nil
 	}
 	p.stopTimedOut(ctx, facts)
 	if err := p.startNext(ctx, facts); err != nil {
 		if !p.pr.IsDone() {
 			_ = p.fail(pipelinev1.PipelineRunReasonCreateRunFailed, err)
 		}
-		return
+		return nil
 	}
 	facts.ResetSkippedCache()
 	if p.pr.HasTimedOut(ctx, p.clock) {
 		p.pr.SetTimeoutCondition(ctx)
-		return
+		return nil
 	}
 	p.setStatus(ctx, spec, facts)
+	return nil
 }
 
 // facts are what Tekton decides on: each task with its TaskRuns so far. Those
@@ -136,6 +156,9 @@ func (p *pipelineRun) facts(ctx context.Context, spec *pipelinev1.PipelineSpec) 
 			state = append(state, resolved)
 		}
 	}
+	if err := p.fillResults(state); err != nil {
+		return nil, p.fail(pipelinev1.PipelineRunReasonInvalidTaskResultReference, err)
+	}
 	for _, rpt := range state {
 		if err := taskrun.ValidateResolvedTask(ctx, rpt.PipelineTask.Params, rpt.PipelineTask.Matrix, rpt.ResolvedTask); err != nil {
 			return nil, p.fail(pipelinev1.PipelineRunReasonFailedValidation, err)
@@ -149,6 +172,23 @@ func (p *pipelineRun) facts(ctx context.Context, spec *pipelinev1.PipelineSpec) 
 	facts := &resources.PipelineRunFacts{State: state, SpecStatus: p.pr.Spec.Status, TasksGraph: p.dag, FinalTasksGraph: p.final}
 	p.setTimeouts(ctx, facts)
 	return facts, nil
+}
+
+// fillResults puts results into the tasks that refer to them, once the tasks that
+// left them are done. Parts of several results can make up a reference of a task
+// to itself: Tekton's functions would follow it round and round.
+func (p *pipelineRun) fillResults(state resources.PipelineRunState) error {
+	var tasks pipelinev1.PipelineTaskList
+	for _, rpt := range state {
+		if refs, _, err := resources.ResolveResultRef(state, rpt); err == nil {
+			resources.ApplyTaskResults(resources.PipelineRunState{rpt}, refs)
+		}
+		if p.dag.Nodes[rpt.PipelineTask.Name] != nil {
+			tasks = append(tasks, *rpt.PipelineTask)
+		}
+	}
+	_, err := dag.Build(tasks, tasks.Deps())
+	return err
 }
 
 func (p *pipelineRun) setTimeouts(ctx context.Context, facts *resources.PipelineRunFacts) {

@@ -40,6 +40,7 @@ func (r *Runner) runPipeline(ctx context.Context, pr *pipelinev1.PipelineRun) (*
 		ended: make(chan *pipelinev1.TaskRun), skipped: map[string]bool{},
 	}
 	p.pr.SetDefaults(ctx)
+	p.pr.Spec.Params = maskParams(p.pr.Spec.Params)
 	if err := p.check(ctx); err != nil {
 		return nil, err
 	}

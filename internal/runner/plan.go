@@ -147,7 +147,7 @@ func (p *plan) images() map[string]string {
 	defer p.mu.Unlock()
 	images := map[string]string{}
 	for image, h := range p.decided {
-		images[image] = h.String()
+		images[unmask(image)] = h.String()
 	}
 	return images
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -101,7 +102,7 @@ func (p *pod) step(ctx context.Context, i int) (failed bool, err error) {
 	}
 	message := p.end(i, code, ignored, reason)
 	if message != "" {
-		fmt.Fprintln(log, message) // as Tekton's entrypoint does
+		note(log, message) // as Tekton's entrypoint does
 	}
 	event.Kind, event.Well, event.Reason, event.Message = StepEnded, p.state[i].State.Terminated.ExitCode == 0 && reason == "", reason, message
 	if continued {
@@ -129,12 +130,12 @@ func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reaso
 	results := stepResults{p.root}
 	s := p.steps[i]
 	if err := p.makeStepFolders(i, s.Name); err != nil {
-		fmt.Fprintln(log, err)
+		note(log, err)
 		return 1, "", false, nil
 	}
 	allowed, err := results.allows(s.When)
 	if err != nil {
-		fmt.Fprintln(log, "when:", err)
+		note(log, "when:", err)
 		return 1, "", false, nil
 	}
 	if !allowed {
@@ -160,9 +161,12 @@ func (p *pod) attempt(ctx context.Context, i int, log *os.File) (code int, reaso
 		}
 		return exitCode(exited), "", false, nil
 	}
-	fmt.Fprintln(log, runErr)
+	note(log, runErr)
 	return 1, "", false, nil
 }
+
+// note writes a line of this program's own into a step's log.
+func note(log io.Writer, words ...any) { fmt.Fprint(log, unmask(fmt.Sprintln(words...))) }
 
 // makeStepFolders makes where a step leaves results and artifacts. Tekton has
 // each step's folder under its number as well.

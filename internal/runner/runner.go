@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -73,21 +74,40 @@ type Outcome struct {
 // Run runs o, which is a PipelineRun or TaskRun of the catalog, or one made by
 // Catalog.Runnable. An error says that it did not start; how it ended is in the
 // outcome.
-func (r *Runner) Run(ctx context.Context, o metav1.Object) (*Outcome, error) {
+func (r *Runner) Run(ctx context.Context, o metav1.Object) (outcome *Outcome, err error) {
 	Identify(o, "")
 	defer r.cleanUp()
+	defer r.recovered(&err)
 	switch o := o.(type) {
 	case *pipelinev1.PipelineRun:
-		return r.runPipeline(ctx, o)
+		outcome, err = r.runPipeline(ctx, o)
 	case *pipelinev1.TaskRun:
-		return r.runAlone(ctx, o)
+		outcome, err = r.runAlone(ctx, o)
+	default:
+		return nil, fmt.Errorf("%T cannot be run", o)
 	}
-	return nil, fmt.Errorf("%T cannot be run", o)
+	unmaskAll(outcome)
+	return outcome, err
+}
+
+// recovered makes an error of a panic. Tekton's functions panic where a run holds
+// what they do not expect, and this process may have other runs under way.
+func (r *Runner) recovered(err *error) {
+	v := recover()
+	if v == nil {
+		return
+	}
+	*err = fmt.Errorf("internal error: %v", v)
+	if r.Stderr != nil {
+		fmt.Fprintf(r.Stderr, "%v\n%s", *err, debug.Stack())
+	}
 }
 
 // runAlone runs a TaskRun that belongs to no Pipeline.
 func (r *Runner) runAlone(ctx context.Context, tr *pipelinev1.TaskRun) (*Outcome, error) {
 	p := &plan{runner: r}
+	tr = tr.DeepCopy()
+	tr.Spec.Params = maskParams(tr.Spec.Params)
 	p.addTaskRun(ctx, tr)
 	if err := p.prepare(ctx); err != nil {
 		return nil, err
@@ -153,7 +173,7 @@ func remove(dir string) error {
 
 // tell passes an event on.
 func (r *Runner) tell(e Event) {
-	e.Time = time.Now()
+	e.Time, e.Reason, e.Message = time.Now(), unmask(e.Reason), unmask(e.Message)
 	if r.Watch != nil {
 		r.Watch(e)
 	}
@@ -162,6 +182,6 @@ func (r *Runner) tell(e Event) {
 // refusal is the error for what cannot be run here: every reason at once.
 func refusal(what string, reasons []string) error {
 	slices.Sort(reasons)
-	return fault.Refused("NotSupportedHere", fmt.Errorf("%s cannot run on this machine:\n  %s", what, strings.Join(slices.Compact(reasons), "\n  ")),
+	return fault.Refused("NotSupportedHere", fmt.Errorf("%s cannot run on this machine:\n  %s", what, unmask(strings.Join(slices.Compact(reasons), "\n  "))),
 		"nothing was started; a cluster with Tekton can run it")
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/google/cel-go/cel"
 	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -54,16 +53,15 @@ func (r stepResults) value(match []string) (text string, items []string, err err
 	return v.StringVal, nil, nil
 }
 
-// text replaces the expressions in a text.
+// text replaces the expressions in a text, and none in what they stand for.
 func (r stepResults) text(s string) (string, error) {
-	for _, match := range stepResult.FindAllStringSubmatch(s, -1) {
-		value, _, err := r.value(match)
-		if err != nil {
-			return "", err
-		}
-		s = strings.ReplaceAll(s, match[0], value)
-	}
-	return s, nil
+	var faults []error
+	s = stepResult.ReplaceAllStringFunc(s, func(expression string) string {
+		value, _, err := r.value(stepResult.FindStringSubmatch(expression))
+		faults = append(faults, err)
+		return value
+	})
+	return s, errors.Join(faults...)
 }
 
 // words replaces the expressions in words; one that is an expression with [*]
@@ -106,6 +104,7 @@ func (r stepResults) allows(when pipelinev1.StepWhenExpressions) (bool, error) {
 		if w.CEL, err = r.text(w.CEL); err != nil {
 			return false, err
 		}
+		unmaskAll(&w)
 		if w.CEL != "" {
 			if evaluated[w.CEL], err = evaluate(w.CEL); err != nil {
 				return false, err

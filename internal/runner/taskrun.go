@@ -32,6 +32,21 @@ var errTaskTimeout = errors.New("the TaskRun exceeded its timeout")
 // Tekton's reconciler would leave it. ctx ends it.
 func (r *Runner) runTask(ctx context.Context, tr *pipelinev1.TaskRun, p *plan) *pipelinev1.TaskRun {
 	tr = tr.DeepCopy()
+	if err := r.runAttempts(ctx, tr, p); err != nil {
+		finish(tr, reasonInternal, err)
+		r.tellEnd(tr)
+	}
+	maskResults(tr)
+	return tr
+}
+
+// reasonInternal is why a run failed that made this program, or Tekton's code in
+// it, panic.
+const reasonInternal = "InternalError"
+
+// runAttempts runs the TaskRun until it ends for good. An error is a panic.
+func (r *Runner) runAttempts(ctx context.Context, tr *pipelinev1.TaskRun, p *plan) (err error) {
+	defer r.recovered(&err)
 	tr.SetDefaults(ctx)
 	r.tell(Event{Kind: TaskStarted, Task: taskName(tr), TaskRun: tr.Name})
 	for {
@@ -41,12 +56,17 @@ func (r *Runner) runTask(ctx context.Context, tr *pipelinev1.TaskRun, p *plan) *
 		r.attempt(ctx, tr, p)
 		condition := tr.Status.GetCondition(apis.ConditionSucceeded)
 		if !condition.IsFalse() || tr.IsCancelled() || !tr.IsRetriable() {
-			r.tell(Event{Kind: TaskEnded, Task: taskName(tr), TaskRun: tr.Name, Well: condition.IsTrue(), Reason: condition.Reason, Message: condition.Message})
-			return tr
+			r.tellEnd(tr)
+			return nil
 		}
 		r.tell(Event{Kind: TaskRetried, Task: taskName(tr), TaskRun: tr.Name, Reason: condition.Reason, Message: condition.Message})
 		retry(tr, condition.Message)
 	}
+}
+
+func (r *Runner) tellEnd(tr *pipelinev1.TaskRun) {
+	c := tr.Status.GetCondition(apis.ConditionSucceeded)
+	r.tell(Event{Kind: TaskEnded, Task: taskName(tr), TaskRun: tr.Name, Well: c.IsTrue(), Reason: c.Reason, Message: c.Message})
 }
 
 // retry keeps the status of the attempt that failed and clears it for the next,

@@ -22,6 +22,8 @@ func folderBinding(name string) pipelinev1.WorkspaceBinding {
 // workspaceFolder returns the folder that a binding of a TaskRun stands for, and
 // makes it. pod is the folder of the TaskRun.
 func (r *Runner) workspaceFolder(pod string, b pipelinev1.WorkspaceBinding) (string, error) {
+	b = *b.DeepCopy()
+	unmaskAll(&b)
 	folder, err := r.volumeFolder(pod, b)
 	if err != nil {
 		return "", fmt.Errorf("workspace %s: %w", b.Name, err)
