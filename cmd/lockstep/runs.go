@@ -54,6 +54,9 @@ func listRuns(c *cli.Context) error {
 	t := table{head: []string{"NAME", "STARTED", "DURATION", "STATUS"}}
 	for _, r := range list {
 		t.add(r.Name, r.Started.Local().Format(time.DateTime), duration(r), status(r))
+		if r.State == runner.StateDamaged {
+			fmt.Fprintf(c.App.ErrWriter, "%s; lockstep runs delete %s removes it\n", r.Message, r.Name)
+		}
 	}
 	return t.print(c.App.Writer, "text")
 }

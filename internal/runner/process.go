@@ -1,12 +1,15 @@
 package runner
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 // patience is how long a step may take to stop after SIGTERM: what our programs
@@ -32,11 +35,26 @@ func runProcess(ctx context.Context, cmd *exec.Cmd, log *os.File, timeout time.D
 	if err := cmd.Start(); err != nil {
 		return &errNotStarted{err}
 	}
-	group := -cmd.Process.Pid
+	g := group{id: cmd.Process.Pid, ended: make(chan error, 1)}
+	// The group's number is its leader's. It stays taken until the leader is waited
+	// for: until then no signal reaches another process.
+	go func() { g.ended <- awaitEnd(g.id) }()
+	stopped := g.await(ctx, timeout)
 	// What the main process left behind ends with it, as in a container.
-	defer syscall.Kill(group, syscall.SIGKILL) //nolint:errcheck // usually nothing is left
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	g.signal(syscall.SIGKILL)
+	return cmp.Or(stopped, cmd.Wait())
+}
+
+// group is a process group whose leader was not waited for yet.
+type group struct {
+	id    int
+	ended chan error // its leader
+}
+
+func (g group) signal(s syscall.Signal) { _ = syscall.Kill(-g.id, s) }
+
+// await returns when the leader has ended or is to be killed, and why.
+func (g group) await(ctx context.Context, timeout time.Duration) error {
 	var expired <-chan time.Time
 	if timeout > 0 {
 		timer := time.NewTimer(timeout)
@@ -44,20 +62,33 @@ func runProcess(ctx context.Context, cmd *exec.Cmd, log *os.File, timeout time.D
 		expired = timer.C
 	}
 	select {
-	case err := <-ended:
+	case err := <-g.ended:
 		return err
 	case <-expired:
-		_ = syscall.Kill(group, syscall.SIGKILL)
-		<-ended
 		return errStepTimeout
 	case <-ctx.Done():
 	}
-	_ = syscall.Kill(group, syscall.SIGTERM)
+	g.signal(syscall.SIGTERM)
 	select {
-	case <-ended:
+	case <-g.ended:
 	case <-time.After(patience):
-		_ = syscall.Kill(group, syscall.SIGKILL)
-		<-ended
 	}
 	return context.Cause(ctx)
+}
+
+// awaitEnd returns when a child of this process has ended, and leaves it to be
+// waited for. The package os can only do both at once.
+func awaitEnd(pid int) error {
+	const byPID = 1 // P_PID
+	var info [128]byte
+	for {
+		_, _, errno := syscall.Syscall6(syscall.SYS_WAITID, byPID, uintptr(pid), uintptr(unsafe.Pointer(&info)), syscall.WEXITED|syscall.WNOWAIT, 0, 0)
+		switch errno {
+		case 0:
+			return nil
+		case syscall.EINTR:
+			continue
+		}
+		return fmt.Errorf("wait for process %d: %w", pid, errno)
+	}
 }

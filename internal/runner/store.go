@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"sort"
@@ -11,6 +12,7 @@ import (
 	"syscall"
 	"time"
 
+	pipelinev1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"knative.dev/pkg/apis"
 
@@ -22,6 +24,8 @@ var ErrNoRun = errors.New("no such run")
 
 // ErrTaken says that a run of the same name is kept.
 var ErrTaken = errors.New("its name is taken")
+
+var errInvalidName = errors.New("not the name of a run")
 
 // Store keeps runs in a folder, one folder each:
 //
@@ -41,7 +45,7 @@ type Record struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 	Started     time.Time         `json:"started"`
 	Finished    time.Time         `json:"finished,omitzero"`
-	State       string            `json:"state"` // Running, Succeeded, Failed, or Lost: its process is gone
+	State       string            `json:"state"` // one of the states below
 	Reason      string            `json:"reason,omitempty"`
 	Message     string            `json:"message,omitempty"`
 	*Outcome
@@ -52,7 +56,8 @@ const (
 	StateRunning   = "Running"
 	StateSucceeded = "Succeeded"
 	StateFailed    = "Failed"
-	StateLost      = "Lost"
+	StateLost      = "Lost"    // its process is gone
+	StateDamaged   = "Damaged" // its record cannot be read; the message says why
 )
 
 // Kept is a run whose folder this process holds.
@@ -64,13 +69,21 @@ type Kept struct {
 	mu     sync.Mutex
 }
 
+// validName keeps a name inside the folder of the runs.
+func validName(name string) error {
+	if !filepath.IsLocal(name) || filepath.Base(name) != name {
+		return fault.Usage("InvalidName", fmt.Errorf("%q is %w", name, errInvalidName), "")
+	}
+	return nil
+}
+
 // Begin makes the folder of a run. A name that is taken is refused with
 // ErrTaken.
 func (s Store) Begin(o metav1.Object, object string) (*Kept, error) {
 	name := o.GetName()
 	dir := filepath.Join(s.Dir, name)
-	if !filepath.IsLocal(name) || filepath.Base(name) != name {
-		return nil, fault.Usage("InvalidName", fmt.Errorf("%q is no name of a run", name), "")
+	if err := validName(name); err != nil {
+		return nil, err
 	}
 	if err := os.MkdirAll(s.Dir, 0o700); err != nil {
 		return nil, fault.Disk(fmt.Errorf("keep runs: %w", err))
@@ -160,7 +173,8 @@ func (k *Kept) save() error {
 	return os.Rename(path+".new", path)
 }
 
-// List returns the runs, newest first.
+// List returns the runs, newest first. One that cannot be read is among them,
+// with StateDamaged.
 func (s Store) List() ([]Record, error) {
 	entries, err := os.ReadDir(s.Dir)
 	if errors.Is(err, os.ErrNotExist) {
@@ -176,7 +190,7 @@ func (s Store) List() ([]Record, error) {
 			continue // it is being made or deleted, or is none
 		}
 		if err != nil {
-			return nil, err
+			r = damaged(e, err)
 		}
 		list = append(list, r)
 	}
@@ -184,11 +198,20 @@ func (s Store) List() ([]Record, error) {
 	return list, nil
 }
 
+// damaged is a record of what is known of a run without its own.
+func damaged(folder os.DirEntry, err error) Record {
+	r := Record{Name: folder.Name(), State: StateDamaged, Message: err.Error()}
+	if info, err := folder.Info(); err == nil {
+		r.Started = info.ModTime()
+	}
+	return r
+}
+
 // Get returns one run, or ErrNoRun.
 func (s Store) Get(name string) (Record, error) {
 	var r Record
-	if !filepath.IsLocal(name) || filepath.Base(name) != name {
-		return r, fault.Usage("InvalidName", fmt.Errorf("%q is no name of a run", name), "")
+	if err := validName(name); err != nil {
+		return r, err
 	}
 	text, err := os.ReadFile(filepath.Join(s.Dir, name, "run.json"))
 	if errors.Is(err, os.ErrNotExist) {
@@ -197,13 +220,27 @@ func (s Store) Get(name string) (Record, error) {
 	if err != nil {
 		return r, fmt.Errorf("run %s: %w", name, err)
 	}
-	if err := json.Unmarshal(text, &r); err != nil {
-		return r, fmt.Errorf("run %s: %w", name, err)
+	if err := r.read(text); err != nil {
+		return r, fault.Refused("RunDamaged", fmt.Errorf("run %s: %w", name, err), "lockstep runs delete "+name+" removes it")
 	}
 	if r.State == StateRunning && !s.held(name) {
 		r.State, r.Message = StateLost, "the process that ran it is gone"
 	}
 	return r, nil
+}
+
+// read takes a record from its file. The disk may have lost a part of it.
+func (r *Record) read(text []byte) error {
+	if err := json.Unmarshal(text, r); err != nil {
+		return fmt.Errorf("read run.json: %w", err)
+	}
+	if r.Name == "" {
+		return errors.New("read run.json: it names no run")
+	}
+	if r.Outcome != nil {
+		maps.DeleteFunc(r.TaskRuns, func(_ string, tr *pipelinev1.TaskRun) bool { return tr == nil })
+	}
+	return nil
 }
 
 // held says whether some process holds the run's lock.
@@ -216,13 +253,13 @@ func (s Store) held(name string) bool {
 	return errors.Is(syscall.Flock(int(lock.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK) //nolint:gosec // a file descriptor is small
 }
 
-// Delete removes a run that is not under way.
+// Delete removes a run that is not under way, a damaged one as well.
 func (s Store) Delete(name string) error {
-	r, err := s.Get(name)
-	if err != nil {
+	_, err := s.Get(name)
+	if errors.Is(err, ErrNoRun) || errors.Is(err, errInvalidName) {
 		return err
 	}
-	if r.State == StateRunning {
+	if s.held(name) {
 		return fault.Refused("StillRunning", fmt.Errorf("run %s is under way", name), "stop it first")
 	}
 	return remove(filepath.Join(s.Dir, name))
