@@ -47,7 +47,7 @@ func Main[C any](name, about string, run func(context.Context, *C) error) {
 		layout: layoutOf(name, about, reflect.TypeFor[C]()),
 		config: reflect.New(reflect.TypeFor[C]()),
 		run:    func(ctx context.Context, config any) error { return run(ctx, config.(*C)) },
-		args:   os.Args, env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr,
+		args:   os.Args, env: os.LookupEnv, stdout: os.Stdout, stderr: os.Stderr, patience: patience,
 	}
 	os.Exit(p.main())
 }
@@ -60,6 +60,9 @@ type program struct {
 	args           []string
 	env            func(string) (string, bool)
 	stdout, stderr io.Writer
+
+	patience  time.Duration // how long run may take to end after a signal
+	abandoned bool          // run goes on behind a signal, and may write its results
 }
 
 // main returns the exit code.
@@ -100,15 +103,20 @@ func (p *program) runBounded(ctx context.Context) error {
 	select {
 	case err := <-done:
 		return err
-	case <-time.After(patience):
-		return fmt.Errorf("did not stop within %s of the signal: %w", patience, context.Cause(ctx))
+	case <-time.After(p.patience):
+		p.abandoned = true
+		return fmt.Errorf("did not stop within %s of the signal: %w", p.patience, context.Cause(ctx))
 	}
 }
 
 func (p *program) results(reason, message string) []result {
 	var results []result
 	for _, out := range p.layout.outputs {
-		results = append(results, result{out.name, out.env, redact.Text(p.config.Elem().FieldByIndex(out.index).String())})
+		value := ""
+		if !p.abandoned {
+			value = redact.Text(p.config.Elem().FieldByIndex(out.index).String())
+		}
+		results = append(results, result{out.name, out.env, value})
 	}
 	return append(results,
 		result{reasonResult, resultEnv(reasonResult), reason},
