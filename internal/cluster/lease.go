@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	coordination "k8s.io/api/coordination/v1"
@@ -124,7 +123,7 @@ func (c *Client) taken(o LeaseOptions, previous string, err error) (*Lease, *coo
 func (c *Client) fill(lease *coordination.Lease, o LeaseOptions) {
 	now := metav1.NewMicroTime(c.Now())
 	if holderOf(lease) != o.Holder {
-		lease.Annotations = nil // the notes of the last holder
+		lease.Annotations = lostBy(lease) // and without the notes of a holder that ended it
 		lease.Spec.AcquireTime = &now
 		lease.Spec.LeaseTransitions = ptr(deref(lease.Spec.LeaseTransitions) + 1)
 	}
@@ -181,7 +180,11 @@ func (l *Lease) Release(ctx context.Context) error {
 }
 
 func (l *Lease) annotate(lease *coordination.Lease) {
+	before := lease.Annotations[lostNote]
 	lease.Annotations = map[string]string{notesBy: l.holder}
+	if before != "" {
+		lease.Annotations[lostNote] = before
+	}
 	for key, value := range l.Notes {
 		lease.Annotations[notesPrefix+key] = value
 	}
@@ -195,6 +198,17 @@ func (c *Client) NoteLease(ctx context.Context, name, holder string, notes map[s
 			metav1.SetMetaDataAnnotation(&lease.ObjectMeta, notesPrefix+key, value)
 		}
 	})
+}
+
+// RenewLease lets a lease that the holder has last for its duration from now on, which it
+// returns. ErrLeaseLost when it is not the holder's.
+func (c *Client) RenewLease(ctx context.Context, name, holder string) (duration time.Duration, err error) {
+	err = c.change(ctx, name, holder, func(lease *coordination.Lease) {
+		now := metav1.NewMicroTime(c.Now())
+		lease.Spec.RenewTime = &now
+		duration = time.Duration(deref(lease.Spec.LeaseDurationSeconds)) * time.Second
+	})
+	return duration, err
 }
 
 // EndLease ends a lease that the holder has. The object stays, without a
@@ -252,36 +266,4 @@ func deref[T any](p *T) T {
 		return zero
 	}
 	return *p
-}
-
-// LeaseState is what a Lease object tells about one holder.
-type LeaseState struct {
-	Held  bool
-	Since time.Time         // when the holder took it, zero when unknown
-	Notes map[string]string // what the holder noted, also after it released the lease
-}
-
-// ReadLease reads what a lease tells about a holder, which need not have it
-// any more. Nothing is known once somebody else took it.
-func (c *Client) ReadLease(ctx context.Context, name, holder string) (LeaseState, error) {
-	lease, err := c.typed.CoordinationV1().Leases(c.namespace).Get(ctx, name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return LeaseState{}, nil
-	}
-	if err != nil {
-		return LeaseState{}, fmt.Errorf("read lease %s/%s: %w", c.namespace, name, err)
-	}
-	state := LeaseState{Held: holderOf(lease) == holder, Notes: map[string]string{}}
-	if !state.Held && (holderOf(lease) != "" || lease.Annotations[notesBy] != holder) {
-		return LeaseState{}, nil
-	}
-	if lease.Spec.AcquireTime != nil {
-		state.Since = lease.Spec.AcquireTime.Time
-	}
-	for key, value := range lease.Annotations {
-		if note, ok := strings.CutPrefix(key, notesPrefix); ok {
-			state.Notes[note] = value
-		}
-	}
-	return state, nil
 }

@@ -42,6 +42,10 @@ type Record struct {
 	After int `json:"after,omitempty"`
 	// Installed is when the release was installed: its revisions are counted from there.
 	Installed time.Time `json:"installed,omitzero"`
+	// ExitCode is that of the step that failed: after 2, 3 and 4 a repetition cannot
+	// help. 0: unknown, such as of a step that was killed, or in records of versions
+	// before this key.
+	ExitCode int `json:"exitCode,omitempty"`
 }
 
 // Application is one service of an environment. Name is its alias there, where

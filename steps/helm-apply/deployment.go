@@ -14,6 +14,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/release"
 	"github.com/lockstep-cd/lockstep/internal/signature"
+	"github.com/lockstep-cd/lockstep/internal/step"
 )
 
 // slack is added to a lease for what happens between the timed parts.
@@ -90,7 +91,7 @@ func (d *deployment) underLease(ctx context.Context, work func(context.Context) 
 	if err != nil && context.Cause(bounded) == errTimeout {
 		err = fault.Retryable("Timeout", fmt.Errorf("not done after %s: %w", d.config.Timeout, err), "raise timeout if the chart's hooks need longer")
 	}
-	return d.leave(context.WithoutCancel(ctx), lease, err)
+	return d.leave(ctx, lease, err)
 }
 
 // leave ends the lease, or keeps it for the steps that follow a success. What
@@ -100,7 +101,9 @@ func (d *deployment) leave(ctx context.Context, lease *cluster.Lease, err error)
 	lease.Notes = map[string]string{"commit": d.config.Commit, "deployment": d.config.Outcome}
 	if err != nil {
 		lease.Notes["deployment"], lease.Notes["reason"] = "failed", fault.Of(err).Reason
+		lease.Notes["exit-code"] = strconv.Itoa(step.ExitCode(ctx, err))
 	}
+	ctx = context.WithoutCancel(ctx)
 	if err == nil && d.config.KeepLease > 0 {
 		return lease.Extend(ctx, d.config.KeepLease)
 	}
@@ -130,6 +133,10 @@ func (d *deployment) deploy(ctx context.Context) error {
 		return err
 	}
 	if done, err := d.unchanged(ctx, rel, wanted); done || err != nil {
+		return err
+	}
+	// A program that is killed says nothing more: record finds the commit on the lease.
+	if err := d.late.NoteLease(ctx, release.LeaseName(d.config.Release), d.holder, map[string]string{"commit": d.config.Commit}); err != nil {
 		return err
 	}
 	if wanted.Chart, err = d.load(ctx); err != nil {

@@ -22,7 +22,7 @@ type config struct {
 	DryRun          bool          `param:"dry-run" desc:"Whether to show what would change, with the values of Secrets hidden, and change nothing: true or false."`
 	Timeout         time.Duration `param:"timeout" default:"10m" desc:"How long rendering, applying and the chart's hooks may take together. Example: 10m"`
 	LeaseTimeout    time.Duration `param:"lease-timeout" default:"30m" desc:"How long to wait while another deployment of this release holds its lease. Example: 30m"`
-	KeepLease       time.Duration `param:"keep-lease" desc:"How long verify, tests and record may still need the lease after this step; record ends it. Empty: it ends with this step. Example: 20m"`
+	KeepLease       time.Duration `param:"keep-lease" desc:"How long the lease lasts after this step. verify renews it for the same time, and record ends it. Empty: it ends with this step. Example: 20m"`
 	Run             string        `param:"run" desc:"Who deploys: the holder of the lease, the same for helm-apply and record. Empty: this process. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
 	Insecure        []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
 

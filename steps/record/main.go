@@ -14,7 +14,7 @@ import (
 
 type config struct {
 	URL         string        `param:"url" desc:"Repository of the environment, for the note. Required unless commit is empty. Example: https://git.example.com/acme/environment-staging.git"`
-	Commit      string        `param:"commit" desc:"The 40-hex commit that was deployed; helm-apply's result. Empty: what helm-apply noted on the lease, else nothing was deployed and no note is written."`
+	Commit      string        `param:"commit" desc:"The 40-hex commit that was deployed; helm-apply's result. Empty: what helm-apply noted on the lease, else no note is written."`
 	Environment string        `param:"environment" desc:"Name of the environment. Empty: the release's name. Example: staging"`
 	Release     string        `param:"release" required:"true" desc:"Name of the Helm release. Example: staging"`
 	Namespace   string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
@@ -23,6 +23,7 @@ type config struct {
 	Verified    string        `param:"verification" desc:"Outcome of verify: verified, superseded, failed, unhealthy or skipped (simulated). Empty: what it noted on the lease, else nothing was verified."`
 	Status      string        `param:"status" default:"Succeeded" desc:"Status of the task that deployed, as Tekton says it: Succeeded, Completed, Failed or None."`
 	Reason      string        `param:"reason" desc:"Why it failed: a CamelCase class. Empty: what helm-apply or verify noted on the lease. Example: ImagePullBackOff"`
+	ExitCode    int           `param:"exit-code" desc:"Exit code of the step that failed: after 2, 3 and 4, reconcile does not try again. Empty: what helm-apply or verify noted on the lease, else unknown. Example: 1"`
 	AuthorName  string        `param:"author-name" default:"Lockstep" desc:"Name of the note's author."`
 	AuthorEmail string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail address of the note's author. Example: ci@example.com"`
 	Timeout     time.Duration `param:"timeout" default:"2m" desc:"How long all of it may take. Example: 2m"`

@@ -42,6 +42,7 @@ func TestSessions(t *testing.T) {
 			"lease":  lease,
 			"free":   free,
 			"noted":  noted,
+			"lost":   lost,
 			"deploy": deploy,
 			"notes":  notes,
 		},
@@ -84,12 +85,34 @@ func lease(ts *testscript.TestScript, neg bool, args []string) {
 }
 
 // noted takes and ends the lease as a helm-apply that failed does:
-// noted <holder> <commit> <reason>
+// noted <holder> <commit> <reason> [<exit code>]
 func noted(ts *testscript.TestScript, neg bool, args []string) {
 	lease, err := clientOf(ts).Acquire(context.Background(), cluster.LeaseOptions{Name: release.LeaseName("staging"), Holder: args[0], For: time.Hour, Wait: time.Second})
 	ts.Check(err)
 	lease.Notes = map[string]string{"commit": args[1], "deployment": "failed", "reason": args[2]}
+	if len(args) > 3 {
+		lease.Notes["exit-code"] = args[3]
+	}
 	ts.Check(lease.Release(context.Background()))
+}
+
+// lost takes the lease, notes what helm-apply and verify do, and lets another run take it
+// when it has expired: lost <holder> <other holder> [<note>=<value> …]
+func lost(ts *testscript.TestScript, neg bool, args []string) {
+	client, name := clientOf(ts), release.LeaseName("staging")
+	_, err := client.Acquire(context.Background(), cluster.LeaseOptions{Name: name, Holder: args[0], For: time.Second, Wait: time.Second})
+	ts.Check(err)
+	notes := map[string]string{}
+	for _, note := range args[2:] {
+		key, value, _ := strings.Cut(note, "=")
+		notes[key] = value
+	}
+	ts.Check(client.NoteLease(context.Background(), name, args[0], notes))
+	lease, err := client.Acquire(context.Background(), cluster.LeaseOptions{Name: name, Holder: args[1], For: time.Hour, Wait: time.Minute})
+	ts.Check(err)
+	if lease.Previous != args[0] {
+		ts.Fatalf("%s lost no lease", args[0])
+	}
 }
 
 // free checks that a holder does not have the lease: free <holder>

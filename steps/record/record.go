@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/cluster"
@@ -51,13 +52,15 @@ func (c *config) complete(notes map[string]string) {
 	c.Deployment = cmp.Or(c.Deployment, notes["deployment"])
 	c.Verified = cmp.Or(c.Verified, notes["verification"])
 	c.Reason = cmp.Or(c.Reason, notes["reason"])
+	noted, _ := strconv.Atoi(notes["exit-code"]) // anything else is unknown
+	c.ExitCode = cmp.Or(c.ExitCode, noted)
 }
 
 // note writes what became of the deployment into the note of its commit. Of a
 // deployment without one the record is the zero value.
 func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.LeaseState) (e environment.Record, err error) {
 	if c.Commit == "" {
-		slog.InfoContext(ctx, "nothing was deployed: nothing to record", "run", c.Run)
+		tellNothing(ctx, c, lease)
 		return e, nil
 	}
 	commit, ok := git.ParseHash(c.Commit)
@@ -99,6 +102,18 @@ func note(ctx context.Context, c *config, client *cluster.Client, lease cluster.
 	return e, nil
 }
 
+// tellNothing says why there is no commit to record anything of.
+func tellNothing(ctx context.Context, c *config, lease cluster.LeaseState) {
+	switch {
+	case lease.Lost:
+		slog.WarnContext(ctx, "the lease was lost before helm-apply noted a commit: nothing to record", "run", c.Run)
+	case lease.Held:
+		slog.InfoContext(ctx, "nothing was deployed: nothing to record", "run", c.Run)
+	default:
+		slog.InfoContext(ctx, "this run holds no lease and left no note on it: nothing to record", "run", c.Run)
+	}
+}
+
 // recordKey is the key that signs the record, and whose records count as
 // known: with a key, only its own.
 func recordKey(c *config) (*signature.Key, []signature.PublicKey, error) {
@@ -117,32 +132,23 @@ func recordKey(c *config) (*signature.Key, []signature.PublicKey, error) {
 // describe says what became of the deployment. Times are the cluster's: of the
 // lease, and of its API server now.
 func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (environment.Record, error) {
-	e := environment.Record{State: state(c), Environment: c.Environment, Commit: c.Commit, Run: c.Run, Reason: c.Reason, Applications: []environment.Application{}}
+	e := environment.Record{State: state(c), Environment: cmp.Or(c.Environment, c.Release), Commit: c.Commit, Run: c.Run, Applications: []environment.Application{}}
 	e.Unhealthy = c.Verified == unhealthy
-	if e.Environment == "" {
-		e.Environment = c.Release
+	if e.State == environment.Failed {
+		e.ExitCode = c.ExitCode
 	}
-	switch {
-	case e.State == environment.Deployed && c.Verified == "skipped (simulated)":
-		e.Reason = "SimulatedNodes" // why it is not verified
-	case e.State != environment.Failed:
-		e.Reason = ""
-	}
-	rel, err := release.Open(client, c.Release)
+	e.Reason = reason(c, e.State, lease)
+	history, err := historyOf(c, client)
 	if err != nil {
 		return e, err
 	}
-	last, err := rel.Last()
-	if err != nil {
-		return e, err
+	if n := len(history); n > 0 {
+		e.After, e.Installed = history[n-1].Number, history[n-1].Installed.UTC().Truncate(time.Second)
 	}
-	if last != nil {
-		e.After, e.Installed = last.Number, last.Installed.UTC().Truncate(time.Second)
-	}
-	if last != nil && last.Commit == c.Commit {
+	if deployed := revisionOf(c.Commit, history, lease); deployed != nil {
 		e.After = 0
-		e.Revision, e.Started = last.Number, last.Started.UTC().Truncate(time.Second)
-		for _, a := range last.Applications() {
+		e.Revision, e.Started = deployed.Number, deployed.Started.UTC().Truncate(time.Second)
+		for _, a := range deployed.Applications() {
 			e.Applications = append(e.Applications, environment.Application(a))
 		}
 	}
@@ -151,6 +157,46 @@ func describe(c *config, client *cluster.Client, lease cluster.LeaseState) (envi
 	}
 	e.Finished = client.Now().UTC().Truncate(time.Second)
 	return e, nil
+}
+
+// reason is why a deployment failed, or was not verified.
+func reason(c *config, state environment.State, lease cluster.LeaseState) string {
+	lost := ""
+	if lease.Lost {
+		lost = "LeaseLost"
+	}
+	switch {
+	case state == environment.Failed:
+		return cmp.Or(c.Reason, lost)
+	case state == environment.Deployed && c.Verified == "skipped (simulated)":
+		return "SimulatedNodes"
+	case state == environment.Deployed && c.Verified == "":
+		return lost
+	}
+	return ""
+}
+
+// historyOf are the revisions of the release, oldest first.
+func historyOf(c *config, client *cluster.Client) ([]release.Revision, error) {
+	rel, err := release.Open(client, c.Release)
+	if err != nil {
+		return nil, err
+	}
+	return rel.History()
+}
+
+// revisionOf is the revision of a commit, nil when there is none. Without the lease
+// another run may have deployed since: then it is not the last one.
+func revisionOf(commit string, history []release.Revision, lease cluster.LeaseState) *release.Revision {
+	for i := len(history) - 1; i >= 0; i-- {
+		if history[i].Commit == commit {
+			return &history[i]
+		}
+		if !lease.Lost {
+			break
+		}
+	}
+	return nil
 }
 
 // unhealthy is what verify notes where it failed for no other reason.

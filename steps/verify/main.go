@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"strconv"
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/cluster"
@@ -19,7 +20,7 @@ type config struct {
 	Release    string        `param:"release" required:"true" desc:"Name of the Helm release. Example: staging"`
 	Namespace  string        `param:"namespace" required:"true" desc:"Namespace of the release. Example: acme-staging"`
 	Deployment string        `param:"deployment" desc:"Outcome of helm-apply: after superseded there is nothing to verify; after unchanged, tests that passed before do not run again. Example: deployed"`
-	Run        string        `param:"run" desc:"Who deploys: the holder of the lease, the same as for helm-apply and record. With it, the outcome is noted on the lease, where record finds it. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
+	Run        string        `param:"run" desc:"Who deploys: the holder of the lease, the same as for helm-apply and record. With it, the lease is renewed while this program works, and the outcome is noted there for record. Example: acme-staging-lockstep/staging-1a2b3c4d5e6f"`
 	Timeout    time.Duration `param:"timeout" default:"10m" desc:"How long everything together may take to become healthy, and again each Helm test. Example: 10m"`
 	CrashLimit int           `param:"crash-limit" default:"3" desc:"How often a container of the new template may restart before that counts as a failure. Example: 3"`
 	Grace      time.Duration `param:"grace" default:"1m" desc:"How long a pod may be unschedulable, or a registry out of reach, before that counts as a failure. Example: 1m"`
@@ -49,7 +50,14 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	if c.Outcome, err = verify(ctx, c, client); err != nil {
+	err = underLease(ctx, c, client, func(ctx context.Context) error {
+		bounded, err := cluster.Connect(ctx, c.Namespace) // its requests end with the lease
+		if err == nil {
+			c.Outcome, err = verify(ctx, c, bounded)
+		}
+		return err
+	})
+	if err != nil {
 		c.Outcome = "failed"
 	}
 	return errors.Join(err, note(ctx, c, client, err))
@@ -68,8 +76,9 @@ func note(ctx context.Context, c *config, client *cluster.Client, failure error)
 	notes := map[string]string{"verification": c.Outcome}
 	if failure != nil {
 		f := fault.Of(failure)
+		notes["exit-code"] = strconv.Itoa(step.ExitCode(ctx, failure))
 		if notes["reason"] = f.Reason; f.Kind == fault.KindUnverified {
-			notes["verification"] = "unhealthy"
+			notes["verification"] = unhealthy
 		}
 	}
 	err = client.NoteLease(context.WithoutCancel(ctx), release.LeaseName(c.Release), c.Run, notes)

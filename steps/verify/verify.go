@@ -19,12 +19,14 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/rollout"
 )
 
-// What verify says of a release that is not known to be wrong.
+// What verify says of a release.
 const (
 	verified = "verified"
 	// skipped: its nodes are simulated, so that nothing that only a container
 	// could show was seen.
 	skipped = "skipped (simulated)"
+	// unhealthy: it is known to be wrong.
+	unhealthy = "unhealthy"
 )
 
 // verify checks from the cheapest to the dearest: what was deployed, whether

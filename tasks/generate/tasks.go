@@ -190,7 +190,7 @@ func deploy() task {
 		about: "Applies an environment's chart into its namespace, one deployment at a time and the newest commit first, and verifies that what runs is healthy and what Git says.",
 		params: []param{
 			{"insecure-registries", "", "Registries that are reached over plain HTTP, one host:port per line. Example: registry.local:5000"},
-			{"keep-lease", "20m", "How long verification and record may still need the lease after the chart is applied; record ends it. Example: 20m"},
+			{"keep-lease", "20m", "How long the lease outlasts a run that was killed. verify renews it, and record ends it. Example: 20m"},
 		},
 		workspaces: []workspace{source, basicAuth, sshDirectory, sslCA, signers, dockerConfig},
 		steps: []use{
