@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -34,7 +33,7 @@ const (
 	Created   Outcome = "created"   // something of it was missing, and nothing had to be deployed
 	Started   Outcome = "started"   // its tip was not deployed: a run was started
 	Running   Outcome = "running"   // a run is under way
-	Failing   Outcome = "failing"   // the deployment of its tip failed, which starting it again would not mend
+	Failing   Outcome = "failing"   // the deployment of its tip failed: starting it again would not help, or not yet
 	Drifted   Outcome = "drifted"   // the cluster is not what the deployed commit says
 	Deleted   Outcome = "deleted"   // somebody deleted it: its namespaces go
 	Orphaned  Outcome = "orphaned"  // it has namespaces, is not in environments.yaml, and nobody deleted it
@@ -157,10 +156,6 @@ func (r *Reconciler) place(ctx context.Context, e environment.Environment) (prov
 	return provision.Place{Environment: e, Remote: remote, Tip: tip}, err
 }
 
-// mostRuns bounds how often a commit is tried whose runs leave no record, or none after
-// the one that is there.
-const mostRuns = 3
-
 // deployment compares the tip with what is on record and with the release.
 func (r *Reconciler) deployment(ctx context.Context, p provision.Place, result Result) (Result, error) {
 	runs, err := r.Site.Runs(ctx, p)
@@ -171,10 +166,11 @@ func (r *Reconciler) deployment(ctx context.Context, p provision.Place, result R
 		result.Outcome, result.Run = Running, runs.Unfinished[0]
 		return result, nil
 	}
-	last, recorded, err := recordOf(ctx, p)
+	records, err := recordsOf(ctx, p)
 	if err != nil {
 		return result, err
 	}
+	last, recorded := environment.Last(records, p.Name, nil)
 	client, err := r.Site.Client.In(ctx, p.Namespace)
 	if err != nil {
 		return result, err
@@ -192,14 +188,15 @@ func (r *Reconciler) deployment(ctx context.Context, p provision.Place, result R
 	}
 	deployed := revision != nil && revision.Commit == string(p.Tip.Hash)
 	switch {
-	case recorded && last.State == environment.Failed && (deployed || last.Revision == 0):
-		result.Outcome, result.Reason = Failing, strings.TrimSpace(last.Reason+" in run "+last.Run)
+	case recorded && last.State == environment.Failed && isFinal(last) && (deployed || last.Revision == 0):
+		result.Outcome, result.Reason = Failing, attempts{last: last}.reason()
 		return result, nil
-	case deployed && recorded:
+	case deployed && recorded && last.State != environment.Failed:
 		return drift(releases, revision, result)
 	}
-	if n := since(runs.Ended, last.Finished); n >= mostRuns {
-		result.Outcome, result.Reason = Failing, fmt.Sprintf("%d runs of this commit ended without a record", n)
+	tried := attemptsOf(records, last, runs)
+	if next := tried.next(); r.Site.Client.Now().Before(next) {
+		result.Outcome, result.Reason = Failing, tried.reason()+"; the next run starts after "+next.UTC().Format(time.RFC3339)
 		return result, nil
 	}
 	result.Outcome = Started
@@ -209,24 +206,13 @@ func (r *Reconciler) deployment(ctx context.Context, p provision.Place, result R
 	return result, err
 }
 
-// since is how many of the times are after one.
-func since(times []time.Time, one time.Time) (n int) {
-	for _, t := range times {
-		if t.After(one) {
-			n++
-		}
-	}
-	return n
-}
-
-// recordOf is the last deployment of the tip that is on record.
-func recordOf(ctx context.Context, p provision.Place) (environment.Record, bool, error) {
+// recordsOf are the deployments of the tip that are on record, oldest first.
+func recordsOf(ctx context.Context, p provision.Place) ([]environment.Record, error) {
 	notes, err := p.Remote.ReadNotes(ctx, p.Tip.Hash)
 	if err != nil {
-		return environment.Record{}, false, err
+		return nil, err
 	}
-	last, ok := environment.Last(promotion.RecordsOf(ctx, p.Environment, notes), p.Name, nil)
-	return last, ok, nil
+	return promotion.RecordsOf(ctx, p.Environment, notes), nil
 }
 
 func drift(releases *release.Release, revision *release.Revision, result Result) (Result, error) {
