@@ -14,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	_ "embed"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -92,7 +93,8 @@ func (p Place) branch() string { return strings.TrimPrefix(p.Tip.Name, "refs/hea
 
 // Ensure makes everything of an environment what it should be, and returns what it
 // changed, such as "Namespace acme-qa". A namespace that belongs to somebody else is a
-// Refused fault NamespaceTaken; one that is going away a Retryable one.
+// Refused fault NamespaceTaken; one that is going away a Retryable one. ErrUnheard where
+// only the Trigger or the webhook is missing.
 func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error) {
 	if err := s.checkNamespaces(ctx, p); err != nil {
 		return nil, err
@@ -113,8 +115,15 @@ func (s *Site) Ensure(ctx context.Context, p Place) (changed []string, err error
 		slog.InfoContext(ctx, "no forge, so no webhook", "environment", p.Name, "reason", err)
 		err = nil
 	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrUnheard, err)
+	}
 	return e.changed, err
 }
+
+// ErrUnheard: all of an environment is there but what lets pushes start its pipeline, such
+// as while its forge is down. It can be deployed all the same.
+var ErrUnheard = errors.New("pushes may start no run")
 
 // heardOf is what starts the pipeline of an environment.
 func (s *Site) heardOf(p Place, environments string) heard {

@@ -63,6 +63,16 @@ func (r Result) failed(err error) Result {
 	return r
 }
 
+// unheard is the result with what went wrong with the webhook. That a run was started
+// stays its outcome.
+func (r Result) unheard(err error) Result {
+	if r.Outcome != Started {
+		return r.failed(err)
+	}
+	r.Err, r.Reason = err, err.Error()
+	return r
+}
+
 // Err joins what went wrong, nil where nothing did.
 func Err(results []Result) error {
 	var errs []error
@@ -134,12 +144,17 @@ func (r *Reconciler) one(ctx context.Context, e environment.Environment) Result 
 		return result.failed(err)
 	}
 	result.Commit = place.Tip.Hash
-	if result.Changed, err = r.Site.Ensure(ctx, place); err != nil {
-		return result.failed(err)
+	var unheard error
+	result.Changed, unheard = r.Site.Ensure(ctx, place)
+	if unheard != nil && !errors.Is(unheard, provision.ErrUnheard) {
+		return result.failed(unheard)
 	}
 	result, err = r.deployment(ctx, place, result)
 	if err != nil {
-		return result.failed(err)
+		return result.failed(errors.Join(err, unheard))
+	}
+	if unheard != nil {
+		return result.unheard(unheard)
 	}
 	if result.Outcome == Unchanged && len(result.Changed) > 0 {
 		result.Outcome = Created
