@@ -240,7 +240,10 @@ func (c *cloning) run(ctx context.Context) error {
 
 func (c *cloning) fetch(ctx context.Context) error {
 	if len(c.refspecs) == 0 {
-		return c.from.Fetch(ctx, c.repo, c.ref, c.Depth)
+		if err := c.from.Fetch(ctx, c.repo, c.ref, c.Depth); err != nil || c.Depth > 0 || c.level > 0 {
+			return err
+		}
+		return c.from.followTags(ctx, c.repo)
 	}
 	if err := c.fetchAll(ctx); err != nil {
 		return err

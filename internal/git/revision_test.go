@@ -74,3 +74,18 @@ func TestAChangeNeverMovesATag(t *testing.T) {
 	reason(t, err, fault.KindRefused, "TagExists")
 	same(t, repo.Git("rev-parse", "refs/tags/v1"), repo.Head("main"))
 }
+
+func TestAWholeHistoryComesWithItsTags(t *testing.T) {
+	protocols(t, func(t *testing.T, s *gittest.Server) {
+		repo := s.Create("app", gittest.Files{"a": "1"})
+		repo.Git("tag", "-m", "one", "v1.0.0", "main")
+		repo.Git("tag", "light", "main")
+		repo.Git("tag", "-m", "elsewhere", "v2.0.0", repo.CommitTo("other", "other", gittest.Files{"b": "1"}))
+		repo.Commit("more", gittest.Files{"a": "2"})
+		dir := t.TempDir()
+		clone(t, repo.URL, git.CloneOptions{Dir: dir})
+		same(t, strings.HasPrefix(gittest.Git(t, dir, "describe"), "v1.0.0-1-g"), true)
+		same(t, gittest.Git(t, dir, "tag"), "light\nv1.0.0")
+		clean(t, dir)
+	})
+}
