@@ -61,7 +61,7 @@ func (a *autoscalers) threeWay(info *resource.Info, before, live runtime.Object)
 
 // treeOf is a copy of an object's content.
 func treeOf(object runtime.Object) (tree, error) {
-	return runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	return runtime.DefaultUnstructuredConverter.ToUnstructured(object.DeepCopyObject())
 }
 
 // mergePatch is a three-way patch that replaces lists as a whole.
