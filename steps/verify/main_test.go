@@ -38,11 +38,12 @@ func TestSessions(t *testing.T) {
 			return os.Mkdir(env.WorkDir+"/tmp", 0o755)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"commit":  commit,
-			"deploy":  deploy,
-			"finish":  finish,
-			"kubelet": kubelet,
-			"scale":   scale,
+			"closeport": closePort,
+			"commit":    commit,
+			"deploy":    deploy,
+			"finish":    finish,
+			"kubelet":   kubelet,
+			"scale":     scale,
 		},
 	})
 }
@@ -131,5 +132,13 @@ func scale(ts *testscript.TestScript, neg bool, args []string) {
 	on := clusterOf(ts)
 	_, err := on.Kubernetes.AppsV1().Deployments(on.Namespace).Patch(context.Background(), args[0], types.StrategicMergePatchType,
 		[]byte(`{"spec":{"template":{"spec":{"containers":[{"name":"web","image":"example.com/other:1"}]}}}}`), metav1.PatchOptions{})
+	ts.Check(err)
+}
+
+// closePort leaves a Service only its first port, by hand: closeport <name>
+func closePort(ts *testscript.TestScript, neg bool, args []string) {
+	on := clusterOf(ts)
+	_, err := on.Kubernetes.CoreV1().Services(on.Namespace).Patch(context.Background(), args[0], types.JSONPatchType,
+		[]byte(`[{"op":"remove","path":"/spec/ports/1"}]`), metav1.PatchOptions{})
 	ts.Check(err)
 }

@@ -173,10 +173,11 @@ func list(applications []release.Application) string {
 	return strings.Join(words, ", ")
 }
 
-// isAsDeployed compares the workloads in the cluster with what was rendered.
-// Other objects are left to their controllers.
+// isAsDeployed compares the workloads and Services in the cluster with what was
+// rendered. Other objects are left to their controllers.
 func isAsDeployed(client *cluster.Client, objects []cluster.Object) error {
-	differences, err := client.Compare(workloads(objects), workloads(objects), objects...)
+	compared := whatRuns(objects)
+	differences, err := client.Compare(compared, compared, objects...)
 	if err != nil {
 		return fmt.Errorf("compare the cluster with the release: %w", err)
 	}
@@ -191,10 +192,12 @@ func isAsDeployed(client *cluster.Client, objects []cluster.Object) error {
 	return nil
 }
 
-func workloads(objects []cluster.Object) []cluster.Object {
+// whatRuns are the workloads and what leads to them.
+func whatRuns(objects []cluster.Object) []cluster.Object {
 	var found []cluster.Object
 	for _, o := range objects {
-		if o.Resource.Group == "apps" || o.Resource.Group == "batch" || o.Kind == "Pod" {
+		core := o.Resource.Group == "" && (o.Kind == "Pod" || o.Kind == "Service")
+		if core || o.Resource.Group == "apps" || o.Resource.Group == "batch" {
 			found = append(found, o)
 		}
 	}
