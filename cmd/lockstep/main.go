@@ -54,7 +54,7 @@ func application(stdout, stderr io.Writer) *cli.App {
 		Name:                      "lockstep",
 		Usage:                     "environments in lockstep with Git",
 		Version:                   step.Version(),
-		Commands:                  []*cli.Command{promoteCommand(), removeCommand(), rollbackCommand(), holdCommand(), rejectCommand(), releaseCommand(), getCommand(), diffCommand(), logCommand(), logsCommand(), createCommand(), addCommand(), editCommand(), deleteCommand(), reconcileCommand(), runCommand(), runsCommand(), localCommand(), environmentsCommand()},
+		Commands:                  []*cli.Command{promoteCommand(), removeCommand(), rollbackCommand(), holdCommand(), rejectCommand(), releaseCommand(), getCommand(), diffCommand(), logCommand(), logsCommand(), createCommand(), addCommand(), editCommand(), deleteCommand(), reconcileCommand(), runCommand(), runsCommand(), localCommand(), environmentsCommand(), versionCommand()},
 		EnableBashCompletion:      true,
 		DisableSliceFlagSeparator: true,
 		Suggest:                   true,
