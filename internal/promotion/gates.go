@@ -69,19 +69,22 @@ func (e *Everywhere) upstream(ctx context.Context, env environment.Environment) 
 }
 
 // RecordsOf reads an environment's deployment records from the notes of its
-// repository, of which several may share one. What cannot be read is warned of.
+// repository, of which several may share one. One warning counts the lines that
+// cannot be read: another tool's notes may have hundreds.
 func RecordsOf(ctx context.Context, env environment.Environment, notes map[git.Hash]string) []environment.Record {
 	var records []environment.Record
+	var unread []error
 	for commit, note := range notes {
 		found, warnings := environment.ParseRecords(string(commit), note, env.RecordKey...)
-		for _, w := range warnings {
-			slog.WarnContext(ctx, "a deployment record cannot be read", "environment", env.Name, "error", w)
-		}
+		unread = append(unread, warnings...)
 		for _, r := range found {
 			if r.Environment == env.Name {
 				records = append(records, r)
 			}
 		}
+	}
+	if len(unread) > 0 {
+		slog.WarnContext(ctx, "deployment records cannot be read", "environment", env.Name, "lines", len(unread), "first", unread[0])
 	}
 	return records
 }
