@@ -43,7 +43,7 @@ func TestRow59_PausesGrow(t *testing.T) {
 		for i := range c.runs {
 			runs.Ended = append(runs.Ended, noon.Add(time.Duration(i+1)*time.Minute))
 		}
-		last, _ := environment.Last(records, "qa")
+		last, _ := environment.Last(records, "qa", nil)
 		next, want := attemptsOf(records, last, runs).next(), time.Time{}
 		if c.pause >= 0 {
 			want = noon.Add(time.Duration(c.runs)*time.Minute + c.pause)

@@ -45,7 +45,7 @@ func (c *Client) allVersions(ctx context.Context, ref ChartRef) (versions []stri
 	if err != nil {
 		return nil, err
 	}
-	tags, err := remote.List(tag.Context(), c.reads(ctx)...)
+	tags, err := remote.List(tag.Context(), c.requests(ctx)...)
 	if statusOf(err) == http.StatusNotFound || errors.Is(err, ErrNotFound) {
 		return nil, nil
 	}
