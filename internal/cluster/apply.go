@@ -175,7 +175,7 @@ func (a *Applier) recreate(info *resource.Info) error {
 		}
 		select {
 		case <-a.alive.Done():
-			return fmt.Errorf("delete %s to create it anew: %w", nameOf(info), context.Cause(a.alive))
+			return fmt.Errorf("delete %s to create it again: %w", nameOf(info), context.Cause(a.alive))
 		case <-time.After(pause):
 		}
 	}

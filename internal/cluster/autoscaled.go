@@ -116,7 +116,7 @@ func (a *autoscalers) keepReplicas(info *resource.Info, old, target, live tree) 
 
 // keepStarted leaves a Job alone that the chart suspends and that was started
 // since, by hand or by a queue: that is what such a Job is there for. A chart
-// that suspends a Job anew stops it.
+// that suspends a Job again stops it.
 func keepStarted(info *resource.Info, old, target, live tree) {
 	suspends := func(object tree) bool {
 		suspended, _, _ := unstructured.NestedBool(object, "spec", "suspend")

@@ -11,7 +11,7 @@ import (
 // position says where a deployment stands among those of its environment: at a
 // revision of the release or, without one of its own, behind or in front of one.
 type position struct {
-	installed int64 // the time of the installation that counts the revisions; 0: nobody says
+	installed int64 // the time of the installation that counts the revisions; 0: unknown
 	revision  int
 	beside    int // -1: in front of the revision; 0: it is the revision; 1: behind it
 }

@@ -78,7 +78,7 @@ func begin(r Record) time.Time {
 }
 
 // higher reports whether found is a higher version. Where one of them is none,
-// nobody knows, and the answer is no.
+// the answer is unknown, and no.
 func higher(found, version string) bool {
 	return precedence.Compare(found, version) == precedence.Higher
 }

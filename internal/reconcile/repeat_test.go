@@ -11,7 +11,7 @@ import (
 var noon = time.Date(2026, 3, 2, 12, 0, 0, 0, time.UTC)
 
 // TestRow59_PausesGrow: each pause is twice the one before, up to half an hour; and they
-// begin anew behind a deployment that did not fail.
+// begin again behind a deployment that did not fail.
 func TestRow59_PausesGrow(t *testing.T) {
 	const failed, verified, superseded = environment.Failed, environment.Verified, environment.Superseded
 	for _, c := range []struct {

@@ -31,7 +31,7 @@ type Publications struct {
 
 // look is the question for one chart. One caller at a time asks it.
 type look struct {
-	turn     chan struct{} // holds one token while somebody asks
+	turn     chan struct{} // holds one token while a caller asks
 	start    time.Time
 	answered bool
 	answer   error

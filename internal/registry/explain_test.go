@@ -43,9 +43,9 @@ func TestReasonsNameTheCause(t *testing.T) {
 		reason     string
 		words      string // of error and hint
 	}{
-		"a certificate of nobody's":      {encrypted.URL, registry.Access{}, fault.KindRefused, "RegistryCertificateUntrusted", "ca-file"},
+		"an unknown certificate":         {encrypted.URL, registry.Access{}, fault.KindRefused, "RegistryCertificateUntrusted", "ca-file"},
 		"plain HTTP where TLS is wanted": {"https://" + host(plain), registry.Access{}, fault.KindRefused, "RegistryWithoutTLS", "insecure"},
-		"nobody there":                   {"http://127.0.0.1:1", registry.Access{}, fault.KindRetryable, "RegistryUnavailable", "127.0.0.1:1"},
+		"no server":                      {"http://127.0.0.1:1", registry.Access{}, fault.KindRetryable, "RegistryUnavailable", "127.0.0.1:1"},
 		"a web page":                     {"oci://" + host(web) + "/charts", registry.Access{}, fault.KindRefused, "NotARegistry", host(web)},
 		"a sign-in page":                 {plain.URL, registry.Access{}, fault.KindRefused, "IndexInvalid", "chart repository"},
 		"no credentials":                 {"oci://" + login.Host() + "/charts", registry.Access{}, fault.KindRetryable, "RegistryAuthenticationFailed", "No credentials for " + login.Host()},

@@ -18,7 +18,7 @@ const stallTimeout = time.Minute
 
 // patient guards plain HTTP, and asks again where that may help: reads whatever
 // the reason is that passes, writes only where the server says that it did
-// nothing. Whoever writes knows whether another repetition is harmless.
+// nothing. The caller of a write knows whether another repetition is harmless.
 type patient struct {
 	base     http.RoundTripper
 	insecure hosts

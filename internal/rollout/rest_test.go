@@ -21,7 +21,7 @@ func TestSuspendedJobIsHealthy(t *testing.T) {
 	if err := rollout.Wait(t.Context(), client, objects, o); err != nil {
 		t.Fatal(err)
 	}
-	// Somebody starts it: that is no drift, and the same chart does not stop it.
+	// Started by hand: that is no drift, and the same chart does not stop it.
 	jobs := on.Kubernetes.BatchV1().Jobs(on.Namespace)
 	if _, err := jobs.Patch(t.Context(), "migrate", types.MergePatchType, []byte(`{"spec":{"suspend":false}}`), metav1.PatchOptions{}); err != nil {
 		t.Fatal(err)

@@ -8,7 +8,7 @@ import (
 )
 
 // A parameter's value and a step's result are text, whatever they look like:
-// whoever writes a commit message decides what is in them. Tekton's functions
+// the author of a commit message decides what is in them. Tekton's functions
 // look for references again in what they filled in before. There a value could
 // read any result, and one that names a result of its own task makes them call
 // each other until the stack is full, which ends the process.

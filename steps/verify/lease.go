@@ -13,7 +13,7 @@ import (
 )
 
 // underLease renews the lease that helm-apply has kept for this run until the work is
-// done: nobody knows beforehand how long all Helm tests take. When another run takes the
+// done: how long all Helm tests take is not known beforehand. When another run takes the
 // lease all the same, it deploys: the work is cancelled, and what it found does not count.
 func underLease(ctx context.Context, c *config, client *cluster.Client, work func(context.Context) error) error {
 	if c.Run == "" {

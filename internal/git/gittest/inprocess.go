@@ -52,7 +52,7 @@ func (p *inProcess) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	// The answer is whole before its first byte leaves, so that a slow reader
-	// keeps nobody else from the repositories.
+	// keeps no other request from the repositories.
 	answer := packets{&bytes.Buffer{}}
 	if err := s.serve(answer, r); err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
