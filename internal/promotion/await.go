@@ -21,6 +21,9 @@ const (
 	longestLook = 15 * time.Second
 )
 
+// beingMerged is why a request is looked at once more after the forge was asked to merge it.
+const beingMerged = "it is being merged"
+
 // await looks at the request until it is merged. A base that moved makes it
 // build the branch anew when the forge would not merge it as it is.
 func (w *proposer) await(ctx context.Context) (Proposed, error) {
@@ -77,12 +80,11 @@ func (w *proposer) look(ctx context.Context) (done Proposed, why string, err err
 	if held, err := w.heldMeanwhile(ctx); err != nil || held.Outcome != "" {
 		return held, "", err
 	}
-	if err := w.forge.Merge(ctx, request, w.how.Method); errors.Is(err, forge.ErrMerge) {
+	err = w.forge.Merge(ctx, request, w.how.Method)
+	if w.merging = !errors.Is(err, forge.ErrMerge); !w.merging {
 		return Proposed{}, err.Error(), nil
-	} else if err != nil {
-		return Proposed{}, "", err
 	}
-	return Proposed{}, "it is being merged", nil
+	return Proposed{}, beingMerged, err
 }
 
 // heldMeanwhile looks for a hold on the base that came after the request.
@@ -128,8 +130,12 @@ func (w *proposer) rebuild(ctx context.Context) (Proposed, string, error) {
 	if err != nil {
 		return Proposed{}, why, err
 	}
-	if done.Request = request; request.Merged {
+	done.Request = request
+	switch {
+	case request.Merged:
 		done.Outcome, done.Commit = Promoted, git.Hash(request.MergedCommit)
+	case request.Open && w.merging:
+		return Proposed{}, beingMerged, nil // a forge moves the branch first, and marks the request later
 	}
 	return done, why, nil
 }

@@ -55,6 +55,7 @@ type proposer struct {
 	built    git.Hash // what is proposed, and the base's tip it was built on
 	on       git.Hash
 	proposed forge.Request
+	merging  bool // the forge was asked to merge it, and did not refuse
 }
 
 // Propose opens a pull request for the promotion, or updates the open one, and

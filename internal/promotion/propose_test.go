@@ -2,9 +2,11 @@ package promotion_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"path"
 	"strings"
 	"testing"
 	"time"
@@ -26,6 +28,7 @@ func TestPropose(t *testing.T) {
 	}{
 		{"one request for newer versions", oneRequest},
 		{"merged when ready", autoMerge},
+		{"marked as merged later", markedLater},
 		{"base moved", baseMoved},
 		{"removed", removal},
 		{"closed by a person", closedByPerson},
@@ -87,6 +90,31 @@ func autoMerge(t *testing.T, p proposing) {
 	// What is left on the branch of a merged request does not count.
 	p.Push(p.target.Remote.URL(), "main", "back", gittest.Files{"Chart.yaml": list("1.0.0")})
 	p.mustPropose("1.0.2", how, promotion.Promoted)
+}
+
+// markedLater: a busy forge moves the base, and marks the request as merged a while later.
+func markedLater(t *testing.T, p proposing) {
+	p.mustPropose("1.0.1", promotion.PullRequests{}, promotion.Opened)
+	merged, hidden := false, 0
+	behind := p.proxied(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/merge") {
+			merged = true
+		}
+		if r.Method != http.MethodGet || !pageOf.MatchString(r.URL.Path) || !merged || hidden == 2 {
+			return false
+		}
+		hidden++
+		page := map[string]any{}
+		p.API(http.MethodGet, p.path("pulls/"+path.Base(r.URL.Path)), nil, &page)
+		page["merged"], page["mergeable"], page["state"] = false, false, "open"
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(page)
+		return true
+	})
+	behind.mustPropose("1.0.1", promotion.PullRequests{Merge: true, Wait: time.Minute}, promotion.Promoted)
+	if hidden != 2 {
+		t.Errorf("the request was hidden %d times", hidden)
+	}
 }
 
 // baseMoved: somebody changes the neighbouring line on the base meanwhile, which
