@@ -15,7 +15,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/fault"
 )
 
-// explain gives err its meaning for whoever asked. host is where the request
+// explain gives err its meaning for the caller. host is where the request
 // went; what says in words what was tried.
 func (c *Client) explain(err error, host, what string) error {
 	if err == nil {

@@ -55,7 +55,7 @@ func TestRow29_TheNewestVersionsAreNamed(t *testing.T) {
 	}
 }
 
-// TestRow29_TheEndOfTheTimeSaysWhatWasWaitedFor: whoever waits as long as everything
+// TestRow29_TheEndOfTheTimeSaysWhatWasWaitedFor: a caller who waits as long as everything
 // may take gets an answer, and not the end of the context.
 func TestRow29_TheEndOfTheTimeSaysWhatWasWaitedFor(t *testing.T) {
 	museum := registrytest.Start(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(publishedIndex)) }))

@@ -81,7 +81,7 @@ func (r *repository) entries(commit plumbing.Hash) (entries, error) {
 	}
 }
 
-// put sets a file, whose path says what it is as in Files, in the place of
+// put sets a file, whose path says what it is as in Files, and removes
 // whatever is in the way.
 func (all entries) put(store *repository, path, content string) error {
 	name := strings.TrimRight(path, "*@")
