@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"maps"
+	"os/exec"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
+	"github.com/go-git/go-git/v5/plumbing/format/idxfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/filesystem"
 )
@@ -21,7 +23,41 @@ import (
 
 // store is the repository as it is on disk at the moment.
 func (r *Repository) store() *repository {
-	return &repository{filesystem.NewStorage(osfs.New(r.Dir), cache.NewObjectLRUDefault())}
+	return &repository{Storage: filesystem.NewStorage(osfs.New(r.Dir), cache.NewObjectLRUDefault())}
+}
+
+// EncodedObject is an object of the repository. JGit names its packs after the
+// objects in them and not after their checksum, as go-git wants it; what is in
+// such a pack the git program reads.
+func (r *repository) EncodedObject(kind plumbing.ObjectType, hash plumbing.Hash) (plumbing.EncodedObject, error) {
+	o, err := r.Storage.EncodedObject(kind, hash)
+	r.foreign = r.foreign || errors.Is(err, idxfile.ErrMalformedIdxFile)
+	if err == nil || !r.foreign {
+		return o, err
+	}
+	git := func(args ...string) ([]byte, error) {
+		return exec.Command("git", append([]string{"--git-dir=" + r.Filesystem().Root(), "cat-file"}, args...)...).Output()
+	}
+	name, err := git("-t", hash.String())
+	if err != nil {
+		return nil, plumbing.ErrObjectNotFound
+	}
+	found, err := plumbing.ParseObjectType(strings.TrimSpace(string(name)))
+	if err != nil || kind != plumbing.AnyObject && kind != found {
+		return nil, plumbing.ErrObjectNotFound
+	}
+	content, err := git(found.String(), hash.String())
+	if err != nil {
+		return nil, err
+	}
+	o = r.NewEncodedObject()
+	o.SetType(found)
+	w, err := o.Writer()
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(content)
+	return o, err
 }
 
 // change commits what do makes of the files of a branch.

@@ -80,7 +80,7 @@ func (p *inProcess) service(r *http.Request) (service, error) {
 	if hooks, err := os.ReadDir(filepath.Join(dir, "hooks")); err == nil && len(hooks) > 0 {
 		return s, fmt.Errorf("%s has hooks, which this host does not run: use NewServer", folder)
 	}
-	s.repository = &repository{filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRUDefault())}
+	s.repository = &repository{Storage: filesystem.NewStorage(osfs.New(dir), cache.NewObjectLRUDefault())}
 	return s, nil
 }
 
@@ -156,7 +156,11 @@ func words(in io.Reader) ([]string, error) {
 }
 
 // repository is one of a host's, on disk as Git has it.
-type repository struct{ *filesystem.Storage }
+type repository struct {
+	*filesystem.Storage
+	// foreign is whether there are packs that go-git does not read.
+	foreign bool
+}
 
 // refs are all refs by name, HEAD resolved where its branch is there.
 func (r *repository) refs() (byName map[string]plumbing.Hash, head string, err error) {
