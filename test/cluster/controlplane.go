@@ -6,10 +6,15 @@ import (
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/process"
 )
 
+// controlPlane describes a server that the program of that name is.
+func (p profile) controlPlane(server string, args ...string) (process.Spec, error) {
+	return p.spec(server, controlPlane, append([]string{server}, args...)...)
+}
+
 // etcd writes without waiting for the disk: a test cluster that loses power is started anew.
 func (p profile) etcd(port int) (process.Spec, error) {
 	client, peer := fmt.Sprintf("http://127.0.0.1:%d", port), fmt.Sprintf("http://127.0.0.1:%d", port+1)
-	return p.spec("etcd", "etcd",
+	return p.controlPlane("etcd",
 		"--data-dir="+p.path("etcd"), "--unsafe-no-fsync",
 		"--listen-client-urls="+client, "--advertise-client-urls="+client,
 		"--listen-peer-urls="+peer, "--initial-advertise-peer-urls="+peer, "--initial-cluster=default="+peer)
@@ -18,7 +23,7 @@ func (p profile) etcd(port int) (process.Spec, error) {
 // apiServer has the arguments that both profiles share. Admission stays as Kubernetes has it by default, which
 // includes PodSecurity.
 func (p profile) apiServer(etcdPort, port int, args ...string) (process.Spec, error) {
-	return p.spec("kube-apiserver", "kube-apiserver", append([]string{
+	return p.controlPlane("kube-apiserver", append([]string{
 		fmt.Sprintf("--etcd-servers=http://127.0.0.1:%d", etcdPort),
 		fmt.Sprintf("--secure-port=%d", port),
 		"--client-ca-file=pki/ca.crt",

@@ -41,7 +41,7 @@ func (f full) Build(ctx context.Context) error {
 		return err
 	}
 	return f.programs.build(ctx, append([]string{
-		"pause", "etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "coredns", "gitea",
+		"pause", controlPlane, "kubelet", "kube-proxy", "coredns", "gitea",
 	}, tools()...)...)
 }
 

@@ -28,7 +28,7 @@ func lightServers() []string {
 	return []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kwok"}
 }
 
-func (l light) Build(ctx context.Context) error { return l.programs.build(ctx, lightServers()...) }
+func (l light) Build(ctx context.Context) error { return l.programs.build(ctx, controlPlane) }
 
 func (l light) Up(ctx context.Context, part string) error {
 	if part != "" {
@@ -134,7 +134,7 @@ func (l light) startNodes(ctx context.Context, client *kube.Client) error {
 		{"kube-scheduler", []string{"--kubeconfig=admin.conf", "--leader-elect=false", "--secure-port=0"}, nil},
 		{"kwok", []string{"--kubeconfig=admin.conf", "--manage-all-nodes=true", "--config=" + strings.Join(stages, ",")}, stages},
 	} {
-		spec, err := l.spec(s.name, s.name, s.args...)
+		spec, err := l.controlPlane(s.name, s.args...)
 		if err != nil {
 			return err
 		}
@@ -158,7 +158,7 @@ var ownStages embed.FS
 // stages returns the files that say what KWOK makes of pods: its own fast stages, which it forgets when it is given any,
 // and ours of a pod that crashes.
 func (l light) stages(ctx context.Context) ([]string, error) {
-	source, err := l.programs.source(ctx, "kwok", "sigs.k8s.io/kwok")
+	source, err := l.programs.source(ctx, "kubernetes", "sigs.k8s.io/kwok")
 	if err != nil {
 		return nil, err
 	}

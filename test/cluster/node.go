@@ -113,18 +113,18 @@ func (f full) startControlPlane(ctx context.Context, client *kube.Client) error 
 	if err := f.table.Await(ctx, startLimit, "the API server", client.Ready, "etcd", "kube-apiserver"); err != nil {
 		return err
 	}
-	if err := f.ensureOurs(ctx, "kube-controller-manager", f.controllerManagerArgs("kube-controller-manager.conf")...); err != nil {
-		return err
-	}
-	return f.ensureOurs(ctx, "kube-scheduler", "--kubeconfig=kube-scheduler.conf", "--leader-elect=false", "--secure-port=0")
-}
-
-func (f full) ensureOurs(ctx context.Context, name string, args ...string) error {
-	spec, err := f.spec(name, name, args...)
+	manager, err := f.controlPlane("kube-controller-manager", f.controllerManagerArgs("kube-controller-manager.conf")...)
 	if err != nil {
 		return err
 	}
-	return f.ensure(ctx, spec)
+	if err := f.ensure(ctx, manager); err != nil {
+		return err
+	}
+	scheduler, err := f.controlPlane("kube-scheduler", "--kubeconfig=kube-scheduler.conf", "--leader-elect=false", "--secure-port=0")
+	if err != nil {
+		return err
+	}
+	return f.ensure(ctx, scheduler)
 }
 
 func (f full) startNode(ctx context.Context, client *kube.Client) error {
@@ -137,10 +137,14 @@ func (f full) startNode(ctx context.Context, client *kube.Client) error {
 		return err
 	}
 	kubelet.Files = []string{f.path("kubelet.yaml")}
-	if err := f.ensureOurs(ctx, "kube-proxy", "--kubeconfig=kube-proxy.conf", "--hostname-override="+nodeName,
+	proxy, err := f.spec("kube-proxy", "kube-proxy", "--kubeconfig=kube-proxy.conf", "--hostname-override="+nodeName,
 		"--proxy-mode=iptables", "--cluster-cidr="+f.values().PodNetwork,
 		// Changing the machine's table of connections needs more rights than a virtual machine may give.
-		"--conntrack-max-per-core=0"); err != nil {
+		"--conntrack-max-per-core=0")
+	if err != nil {
+		return err
+	}
+	if err := f.ensure(ctx, proxy); err != nil {
 		return err
 	}
 	if err := f.startKubelet(ctx, kubelet); err != nil {

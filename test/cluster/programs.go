@@ -16,6 +16,9 @@ import (
 // ask for a minimum version believe it. It must be the version in modules/kubernetes/go.mod.
 const kubernetesVersion = "v1.34.4"
 
+// controlPlane is the program that is every server of the control plane and KWOK: its first argument says which.
+const controlPlane = "controlplane"
+
 // programs knows what is built from which module, and where it ends up.
 type programs struct {
 	store   program.Store
@@ -33,7 +36,7 @@ func (p programs) module(name string) program.Module {
 	m := program.Module{Dir: filepath.Join(p.modules, name)}
 	switch name {
 	case "kubernetes":
-		m.Flags = []string{"-ldflags", "-X k8s.io/component-base/version.gitVersion=" + kubernetesVersion}
+		m.Flags = []string{"-ldflags", "-s -X k8s.io/component-base/version.gitVersion=" + kubernetesVersion}
 	case "gitea":
 		// Gitea's own database driver is C.
 		m.Flags, m.Cgo = []string{"-tags", "sqlite sqlite_unlock_notify"}, true
@@ -52,10 +55,8 @@ func (p programs) list(names ...string) []program.Program {
 // program says from which package of which module a program is built.
 func (p programs) program(name string) program.Program {
 	switch name {
-	case "etcd":
-		return program.Program{Name: name, Module: p.module("etcd"), Package: "go.etcd.io/etcd/server/v3"}
-	case "kwok":
-		return program.Program{Name: name, Module: p.module("kwok"), Package: "sigs.k8s.io/kwok/cmd/kwok"}
+	case controlPlane:
+		return program.Program{Name: name, Module: p.module("kubernetes"), Package: "."}
 	case "coredns", "pause":
 		return program.Program{Name: name, Module: p.module(name), Package: "."}
 	case "gitea":
