@@ -20,8 +20,8 @@ demo: demo-$(CLUSTER) ## tell the story: push, promote, a bad version, roll back
 
 .PHONY: demo-program
 demo-program:
-	@[ -e .build/bin/demo ] || echo "The first time, everything is compiled, which takes a while (README.md says how long) and says little."
-	go build -o .build/bin/demo ./test/demo
+	@[ -e .build/bin/demo ] || echo "The first time, everything is compiled; README.md says how long that takes."
+	@go run ./test/compile .build/bin/ ./test/demo ./cmd/lockstep
 
 .PHONY: demo-light
 demo-light: demo-program

@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +14,7 @@ import (
 	"sync"
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
+	"github.com/lockstep-cd/lockstep/internal/gobuild"
 )
 
 // ourModule is the module whose released images are known to be its programs.
@@ -59,18 +59,15 @@ func (p *Programs) Build(ctx context.Context, progress io.Writer, packages ...st
 	if err := os.MkdirAll(p.Bin, 0o755); err != nil {
 		return fmt.Errorf("build programs: %w", err)
 	}
-	if progress != nil && !p.present(missing) {
-		fmt.Fprintf(progress, "building %d programs; the first time takes minutes, later ones a second\n", len(missing))
+	build := gobuild.Build{Dir: p.Module, Out: p.Bin + string(filepath.Separator)}
+	if progress != nil {
+		build.Say = func(line string) { fmt.Fprintln(progress, line) }
 	}
-	cmd := exec.CommandContext(ctx, "go", append([]string{"build", "-trimpath", "-o", p.Bin + string(filepath.Separator)}, missing...)...)
-	cmd.Dir, cmd.Env = p.Module, append(os.Environ(), "CGO_ENABLED=0")
-	var said bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &said, &said
-	if err := cmd.Run(); err != nil {
+	if err := build.Run(ctx, missing...); err != nil {
 		if errors.Is(err, exec.ErrNotFound) {
-			return fault.Usage("GoNotFound", fmt.Errorf("build %s: %w", strings.Join(missing, " "), err), "programs are built from source: install Go")
+			return fault.Usage("GoNotFound", err, "programs are built from source: install Go")
 		}
-		return fault.Usage("BuildFailed", fmt.Errorf("build %s in %s: %w\n%s", strings.Join(missing, " "), p.Module, err, bytes.TrimSpace(said.Bytes())), "nothing was started")
+		return fault.Usage("BuildFailed", err, "nothing was started")
 	}
 	if p.built == nil {
 		p.built = map[string]bool{}
@@ -79,15 +76,6 @@ func (p *Programs) Build(ctx context.Context, progress io.Writer, packages ...st
 		p.built[pkg] = true
 	}
 	return nil
-}
-
-func (p *Programs) present(packages []string) bool {
-	for _, pkg := range packages {
-		if _, err := os.Stat(p.path(pkg)); err != nil {
-			return false
-		}
-	}
-	return true
 }
 
 func (p *Programs) path(pkg string) string { return filepath.Join(p.Bin, path.Base(pkg)) }

@@ -44,7 +44,7 @@ func (l loopback) gitEnvironment() ([]string, error) { return author(), nil }
 // Install starts the servers and connects the repositories with the pipelines.
 func (l *Local) Install(ctx context.Context) error {
 	return l.install(ctx, []part{
-		{"build lockstep (the first time takes minutes)", l.build},
+		{"build lockstep", l.build},
 		{"start Git, a registry and a control plane with simulated nodes", l.up},
 		{"apply namespaces, tasks, pipelines, triggers and secrets", l.applyAll},
 		{"publish the services' first versions", l.seedApplications},
@@ -56,8 +56,7 @@ func (l *Local) Install(ctx context.Context) error {
 
 // build makes lockstep, which makes the steps when they are first needed.
 func (l *Local) build(ctx context.Context) error {
-	_, err := command{dir: l.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", "build", "-trimpath", "-o", l.program, "./cmd/lockstep")
-	return err
+	return l.compile(ctx, l.program, "./cmd/lockstep")
 }
 
 // Lockstep runs the program as a user would, with the site's own state.

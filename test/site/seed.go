@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/lockstep-cd/lockstep/internal/environment"
+	"github.com/lockstep-cd/lockstep/internal/gobuild"
 )
 
 // applications are the examples that become repositories.
@@ -29,12 +30,17 @@ const chartsPlaceholder = "oci://registry.example.com/charts"
 // the first versions are published with them before any pipeline exists.
 func (t *team) programs(ctx context.Context, names ...string) (string, error) {
 	bin := filepath.Join(t.Root, ".build", "bin")
-	args := []string{"build", "-trimpath", "-o", bin + "/"}
-	for _, name := range names {
-		args = append(args, "./steps/"+name)
+	packages := make([]string, len(names))
+	for i, name := range names {
+		packages[i] = "./steps/" + name
 	}
-	_, err := command{dir: t.Root, env: []string{"CGO_ENABLED=0"}}.run(ctx, "go", args...)
-	return bin, err
+	return bin, t.compile(ctx, bin+"/", packages...)
+}
+
+// compile builds programs of this module.
+func (t *team) compile(ctx context.Context, out string, packages ...string) error {
+	build := gobuild.Build{Dir: t.Root, Out: out, Say: func(line string) { t.Log("%s", line) }}
+	return build.Run(ctx, packages...)
 }
 
 // isEmpty says whether a repository has no branch yet.
