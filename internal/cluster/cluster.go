@@ -15,12 +15,15 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/dynamic"
@@ -182,6 +185,32 @@ func IsAnswer(err error) bool {
 	var request *url.Error
 	var network net.Error
 	return errors.As(err, &status) || errors.As(err, &request) || errors.As(err, &network)
+}
+
+// IsRefusal reports whether err holds an answer of the API server that stays
+// the same until somebody changes the object or a policy: it is invalid, or
+// admission denied it. What may cure itself is none: rights that are about to
+// be granted, an exhausted quota, a namespace that is being deleted.
+func IsRefusal(err error) bool {
+	switch wrapped := err.(type) {
+	case apierrors.APIStatus:
+		return refuses(wrapped.Status())
+	case interface{ Unwrap() error }:
+		return IsRefusal(wrapped.Unwrap())
+	case interface{ Unwrap() []error }:
+		return slices.ContainsFunc(wrapped.Unwrap(), IsRefusal)
+	}
+	return false
+}
+
+func refuses(status metav1.Status) bool {
+	switch status.Reason {
+	case metav1.StatusReasonInvalid, metav1.StatusReasonBadRequest, metav1.StatusReasonMethodNotAllowed, metav1.StatusReasonRequestEntityTooLarge:
+		return true
+	}
+	// Webhooks, policies and PodSecurity deny with a code of their own choice: only their words tell them from missing rights.
+	return status.Code >= 400 && status.Code < 500 &&
+		(strings.Contains(status.Message, "denied the request") || strings.Contains(status.Message, "denied request") || strings.Contains(status.Message, "violates PodSecurity"))
 }
 
 // IsNotFound reports whether err is the API server's "not found".

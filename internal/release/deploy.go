@@ -217,6 +217,8 @@ func (r *Release) explain(err error, d Deployment, check *inspector) error {
 		return err
 	case !check.passed && !cluster.IsAnswer(err):
 		return fault.Refused("ChartInvalid", err, "`helm template` with the same values shows the same on a laptop")
+	case cluster.IsRefusal(err):
+		return fault.Refused("ObjectRefused", err, "The API server says what is wrong with which object: correct the chart or the values, or the policy that denies it.")
 	default:
 		return fault.Retryable("DeployFailed", err, "")
 	}

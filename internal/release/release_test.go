@@ -262,6 +262,20 @@ func TestRow21_AnnotatedObjectIsRecreated(t *testing.T) {
 	}
 }
 
+// TestInvalidObjectIsRefusedForGood has the API server's own answer to an object
+// that no repetition makes valid.
+func TestInvalidObjectIsRefusedForGood(t *testing.T) {
+	r := open(t, clustertest.Start(t))
+	const service = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {ports: [{port: 99999}]}\n"
+	_, err := deploy(t, r, first, files{"templates/service.yaml": service})
+	if err == nil || !strings.Contains(err.Error(), "99999") {
+		t.Fatalf("got %v", err)
+	}
+	if f := fault.Of(err); f.Kind != fault.KindRefused || f.Reason != "ObjectRefused" {
+		t.Errorf("%v, %s", f.Kind, f.Reason)
+	}
+}
+
 func TestRow30_ObjectOfTwoSubChartsIsRefused(t *testing.T) {
 	on := clustertest.Start(t)
 	r := open(t, on)
