@@ -27,6 +27,18 @@ type Applied struct {
 	Outcome Outcome            // Promoted: Files are to be written
 	Files   map[string][]byte  // new contents by path; nil: the file goes
 	Held    environment.Closed // of Waiting: by what
+	// StaleLock is the lock of Promoted that was stale before and stays as it is:
+	// what it should say is not known without the chart repositories.
+	StaleLock string
+}
+
+// Warn tells of a lock that was stale. It is for the one who has written what
+// was applied: until then the same is applied again and again.
+func (a Applied) Warn(ctx context.Context) {
+	if a.StaleLock != "" {
+		slog.WarnContext(ctx, "lock was stale before and is left as it is",
+			"file", a.StaleLock, "mend", "helm dependency update "+path.Dir(a.StaleLock))
+	}
 }
 
 // Apply carries an intent out on tree, without writing anything. The file with
@@ -155,7 +167,7 @@ func applyDependency(ctx context.Context, tree Tree, i Intent) (Applied, error) 
 		return Applied{}, err
 	}
 	i.From = previous
-	return c.changed(ctx, i, out)
+	return c.changed(i, out)
 }
 
 // decide holds an intent against the dependency's version and the lock.
@@ -179,7 +191,7 @@ func (c chart) add(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 	if err != nil {
 		return Applied{}, at(c.file, err)
 	}
-	return c.changed(ctx, i, out)
+	return c.changed(i, out)
 }
 
 // applyRemoval takes a dependency out, in whatever version it is there.
@@ -200,29 +212,21 @@ func applyRemoval(ctx context.Context, tree Tree, i Intent) (Applied, error) {
 		return Applied{}, err
 	}
 	i.From = removed.Version
-	return c.changed(ctx, i, out)
+	return c.changed(i, out)
 }
 
 // changed is the chart with its dependencies as they are in out, and its lock.
-func (c chart) changed(ctx context.Context, i Intent, out []byte) (Applied, error) {
+func (c chart) changed(i Intent, out []byte) (Applied, error) {
 	a := Applied{Intent: i, Outcome: Promoted, Files: map[string][]byte{c.file: out}}
 	var err error
 	if c.lockText != nil {
-		a.Files[c.lock], err = c.relock(ctx, out)
+		a.Files[c.lock], err = edit.Relock(c.lockText, c.text, out)
+		if errors.Is(err, edit.ErrStaleLock) {
+			a.Files[c.lock], a.StaleLock, err = c.lockText, c.lock, nil
+		}
+		err = at(c.lock, err)
 	}
 	return a, err
-}
-
-// relock keeps the lock in step. A lock that was stale before is left as it is
-// and reported: what it should say is not known without the repositories.
-func (c chart) relock(ctx context.Context, after []byte) ([]byte, error) {
-	lock, err := edit.Relock(c.lockText, c.text, after)
-	if errors.Is(err, edit.ErrStaleLock) {
-		slog.WarnContext(ctx, "lock was stale before and is left as it is",
-			"file", c.lock, "mend", "helm dependency update "+c.folder)
-		return c.lockText, nil
-	}
-	return lock, at(c.lock, err)
 }
 
 // at names the file in front of an error that starts with line and column.

@@ -15,6 +15,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // Arrived waits until what the results say was promoted is deployed and verified,
@@ -122,7 +123,7 @@ func (a *arrival) await(ctx context.Context) Result {
 		case r.Outcome != "":
 			return r
 		}
-		if err := sleep(ctx, pause/2+rand.N(pause)); err != nil {
+		if err := retry.Sleep(ctx, pause/2+rand.N(pause)); err != nil {
 			return a.late(ctx, start)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // Bounds of the pauses between two looks at a request.
@@ -50,7 +51,7 @@ func (w *proposer) await(ctx context.Context) (Proposed, error) {
 				"The request stays open. Merge it, or run this again to go on waiting.")
 		}
 		slog.DebugContext(ctx, "not merged yet", "request", w.proposed.URL, "why", why, "in", wait)
-		if err := sleep(ctx, wait); err != nil {
+		if err := retry.Sleep(ctx, wait); err != nil {
 			return Proposed{Request: w.proposed}, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/lockstep-cd/lockstep/internal/fault"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 	"github.com/lockstep-cd/lockstep/internal/signature"
 )
 
@@ -37,6 +38,12 @@ type Landed struct {
 	Applied []Applied
 }
 
+func (l Landed) warn(ctx context.Context) {
+	for _, a := range l.Applied {
+		a.Warn(ctx)
+	}
+}
+
 // Land commits the work and pushes it by compare-and-swap. When somebody
 // else was faster, it is replayed on the new tip; nothing is ever
 // forced. It returns a Refused fault when that has no meaning any more, and a
@@ -51,6 +58,7 @@ func Land(ctx context.Context, l Landing) (Landed, error) {
 		start := time.Now()
 		landed, err := l.attempt(ctx, tip)
 		if !errors.Is(err, git.ErrMoved) {
+			landed.warn(ctx)
 			return landed, err
 		}
 		if err := l.pause(ctx, deadline, attempt, time.Since(start)); err != nil {
@@ -143,18 +151,7 @@ func (l Landing) pause(ctx context.Context, deadline time.Time, attempt int, too
 	}
 	wait := rand.N(window(attempt, took, left))
 	slog.DebugContext(ctx, "the branch moved, replaying on the new tip", "branch", l.Branch, "attempt", attempt, "pause", wait)
-	return sleep(ctx, wait)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
+	return retry.Sleep(ctx, wait)
 }
 
 // Bounds of the window that pauses are drawn from. The longest follows the

@@ -15,6 +15,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/forge"
 	"github.com/lockstep-cd/lockstep/internal/git"
 	"github.com/lockstep-cd/lockstep/internal/redact"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // PullRequests says how promotions by pull request go. The zero value opens a
@@ -103,7 +104,7 @@ func (w *proposer) open(ctx context.Context) (Proposed, error) {
 		if left <= 0 {
 			return Proposed{}, contention(w.branch(), w.target.Remote, attempt, patience)
 		}
-		if err := sleep(ctx, rand.N(window(attempt, firstWindow, left))); err != nil {
+		if err := retry.Sleep(ctx, rand.N(window(attempt, firstWindow, left))); err != nil {
 			return Proposed{}, err
 		}
 	}
@@ -247,7 +248,11 @@ func (w *proposer) build(ctx context.Context, applied Applied, old git.Hash) err
 		return nil
 	}
 	w.built = commit
-	return w.target.Remote.Push(ctx, w.repository, git.Update{Ref: w.branch(), Old: old, New: commit, Rebuild: true})
+	if err := w.target.Remote.Push(ctx, w.repository, git.Update{Ref: w.branch(), Old: old, New: commit, Rebuild: true}); err != nil {
+		return err
+	}
+	applied.Warn(ctx)
+	return nil
 }
 
 // same reports whether two commits differ in nothing but the time or, where

@@ -13,6 +13,7 @@ import (
 	"github.com/lockstep-cd/lockstep/internal/edit"
 	"github.com/lockstep-cd/lockstep/internal/environment"
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // waitingFile is where a waiting promotion stands in the tree of its commit.
@@ -106,7 +107,7 @@ func (p Promotion) again(ctx context.Context, t Target, do func() error) error {
 		if left <= 0 {
 			return contention(p.waitingRef(t), t.Remote, attempt, patience)
 		}
-		if err := sleep(ctx, min(left, rand.N(time.Duration(min(attempt, 20))*firstWindow))); err != nil {
+		if err := retry.Sleep(ctx, min(left, rand.N(time.Duration(min(attempt, 20))*firstWindow))); err != nil {
 			return err
 		}
 	}

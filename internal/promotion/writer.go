@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/lockstep-cd/lockstep/internal/git"
+	"github.com/lockstep-cd/lockstep/internal/retry"
 )
 
 // writer brings one promotion onto a branch that many may write to at the same
@@ -80,6 +81,7 @@ func (w *writer) run(ctx context.Context) (Landed, error) {
 		landed, err := w.attempt(ctx, start)
 		moved := errors.Is(err, git.ErrMoved)
 		if !moved && !errors.Is(err, errNotYet) {
+			landed.warn(ctx)
 			return landed, err
 		}
 		left := time.Until(deadline)
@@ -98,7 +100,7 @@ func (w *writer) run(ctx context.Context) (Landed, error) {
 			}
 		}
 		slog.DebugContext(ctx, "not landed yet", "branch", w.branch, "attempt", attempt, "request", w.mine != nil, "moved", moved, "pause", w.pause)
-		if err := sleep(ctx, min(w.pause, left)); err != nil {
+		if err := retry.Sleep(ctx, min(w.pause, left)); err != nil {
 			return Landed{}, err
 		}
 	}

@@ -29,7 +29,7 @@ type config struct {
 	Value      *string `param:"value" desc:"Value to set at value-path instead of version; any text. The flag --value='' sets an empty text, while an empty variable or Task parameter counts as not given. Example: sha-0a1b2c3"`
 	Downgrade  bool    `param:"allow-downgrade" desc:"Whether to set a version that is lower than the one in the file. Otherwise that one stays and the outcome is superseded."`
 
-	Source string `workspace:"source" required:"true" desc:"Folder of the checkout, the one that holds .git."`
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Folder of the checkout, the one that holds .git."`
 
 	Changed  string `result:"changed" desc:"true when a file was changed, else false."`
 	Previous string `result:"previous" desc:"The value that stood there before."`
@@ -59,7 +59,9 @@ func run(ctx context.Context, c *config) error {
 		return err
 	}
 	if applied.Outcome == promotion.Promoted {
-		err = write(checkout, repository, applied)
+		if err = write(checkout, repository, applied); err == nil {
+			applied.Warn(ctx)
+		}
 	} else {
 		applied, err = earlier(repository, applied)
 	}
