@@ -47,7 +47,10 @@ func TestPropose(t *testing.T) {
 		{"long names", longNames},
 	}
 	for i, story := range stories {
-		t.Run(story.name, func(t *testing.T) { story.tell(t, newProposing(t, server, fmt.Sprint("environment-", i))) })
+		t.Run(story.name, func(t *testing.T) {
+			t.Parallel()
+			story.tell(t, newProposing(t, server.For(t), fmt.Sprint("environment-", i)))
+		})
 	}
 }
 

@@ -60,6 +60,13 @@ func Start(t testing.TB) *Server {
 	return s
 }
 
+// For is the same Gitea for a test of its own below the one that started it.
+func (s *Server) For(t testing.TB) *Server {
+	mine := *s
+	mine.t = t
+	return &mine
+}
+
 // build is called once for all tests of a process.
 var build = sync.OnceValues(func() (map[string]string, error) {
 	mod, err := exec.Command("go", "env", "GOMOD").Output()
@@ -114,6 +121,7 @@ OFFLINE_MODE = true
 DB_TYPE = sqlite3
 PATH = %s/gitea.db
 SQLITE_JOURNAL_MODE = WAL
+SQLITE_TIMEOUT = 10000
 [security]
 INSTALL_LOCK = true
 SECRET_KEY = for-a-test
