@@ -105,6 +105,8 @@ func (p *program) printHelp() {
 // otherwise says what an input is when nobody says it.
 func (in input) otherwise() string {
 	switch {
+	case in.checkout:
+		return " (default: the checkout around the working folder)"
 	case in.required:
 		return " (required)"
 	case in.fallback != "":

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 
@@ -38,7 +40,27 @@ func (s source) value(in input) string {
 	if value, said := s.given(in); said {
 		return value
 	}
+	if _, set := s.env(in.env); in.checkout && !set {
+		return checkoutAround()
+	}
 	return in.fallback
+}
+
+// checkoutAround is the nearest folder from the working folder up that holds
+// .git, or "". Only people get it: Tekton sets the variable of each workspace.
+func checkoutAround() string {
+	dir, err := os.Getwd()
+	for err == nil {
+		if _, err := os.Lstat(filepath.Join(dir, ".git")); err == nil {
+			return dir
+		}
+		up := filepath.Dir(dir)
+		if up == dir {
+			break
+		}
+		dir = up
+	}
+	return ""
 }
 
 // fill sets the inputs of the config struct at target. All faults are reported
@@ -55,7 +77,7 @@ func (l layout) fill(ctx context.Context, target reflect.Value, s source) error 
 		}
 		if value == "" {
 			if in.required {
-				faults = append(faults, fmt.Errorf("--%s (or %s) is required: %s", in.flag, in.env, in.about))
+				faults = append(faults, fmt.Errorf("--%s (or %s) is required%s: %s", in.flag, in.env, s.outside(in), in.about))
 			}
 			continue
 		}
@@ -64,6 +86,14 @@ func (l layout) fill(ctx context.Context, target reflect.Value, s source) error 
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// outside tells a person why a checkout has to be named.
+func (s source) outside(in input) string {
+	if _, set := s.env(in.env); in.checkout && !set {
+		return ", since the working folder is in no checkout"
+	}
+	return ""
 }
 
 // decode gives field the value in the type of the field. envconfig decodes

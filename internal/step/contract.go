@@ -63,6 +63,7 @@ type input struct {
 	kind     string
 	fallback string
 	required bool
+	checkout bool // where nothing at all is said, it is the checkout around the working folder
 	about    string
 }
 
@@ -101,18 +102,18 @@ func (l *layout) add(f reflect.StructField) {
 	if name, ok := f.Tag.Lookup("param"); ok {
 		p := Param{Name: name, Env: "PARAM_" + envName(name), Type: kindOf(f), Default: f.Tag.Get("default"), Required: required, About: about}
 		l.contract.Params = append(l.contract.Params, p)
-		l.inputs = append(l.inputs, input{f.Index, name, p.Env, p.Type, p.Default, required, about})
+		l.inputs = append(l.inputs, input{f.Index, name, p.Env, p.Type, p.Default, required, false, about})
 		return
 	}
 	if name, ok := f.Tag.Lookup("workspace"); ok {
 		w := Workspace{Name: name, Env: "WORKSPACE_" + envName(name) + "_PATH", Required: required, About: about}
 		l.contract.Workspaces = append(l.contract.Workspaces, w)
-		l.inputs = append(l.inputs, input{f.Index, name, w.Env, kindOf(f), f.Tag.Get("default"), required, about})
+		l.inputs = append(l.inputs, input{f.Index, name, w.Env, kindOf(f), f.Tag.Get("default"), required, f.Tag.Get("checkout") == "true", about})
 		return
 	}
 	if _, ok := f.Tag.Lookup("credentials"); ok {
 		l.contract.Credentials = true
-		l.inputs = append(l.inputs, input{f.Index, "credentials-path", credentialsEnv, kindOf(f), "", required,
+		l.inputs = append(l.inputs, input{f.Index, "credentials-path", credentialsEnv, kindOf(f), "", required, false,
 			"Folder with .git-credentials, .gitconfig and .ssh as Tekton lays them out. Empty: the home folder."})
 		return
 	}

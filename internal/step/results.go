@@ -23,7 +23,7 @@ type result struct {
 
 // writeResults writes each result to the file that its variable names, whole
 // or not at all, without a final newline. A result without such a file is
-// printed as name=value.
+// printed as name=value, unless it is empty.
 func writeResults(results []result, env func(string) (string, bool), stdout io.Writer) error {
 	total := 0
 	for _, r := range results {
@@ -36,7 +36,9 @@ func writeResults(results []result, env func(string) (string, bool), stdout io.W
 	for _, r := range results {
 		path, _ := env(r.env)
 		if path == "" {
-			printResult(stdout, r)
+			if r.value != "" {
+				fmt.Fprintf(stdout, "%s=%s\n", r.name, r.value)
+			}
 			continue
 		}
 		if err := writeWhole(path, r.value); err != nil {
@@ -44,13 +46,6 @@ func writeResults(results []result, env func(string) (string, bool), stdout io.W
 		}
 	}
 	return errors.Join(faults...)
-}
-
-// printResult shows a result to a person. The failure is on stderr already.
-func printResult(w io.Writer, r result) {
-	if r.value != "" && r.name != reasonResult && r.name != messageResult {
-		fmt.Fprintf(w, "%s=%s\n", r.name, r.value)
-	}
 }
 
 // writeWhole writes a file beside path and moves it there, so that nobody ever

@@ -11,6 +11,7 @@
 //	result:"name"      a result that the program sets: RESULT_<NAME>_PATH
 //	properties:"uri,digest" of a result: it is a JSON object with these keys
 //	default, required:"true", desc
+//	checkout:"true" of a workspace: on a laptop the checkout that one stands in
 //
 // Parameters are of type string, bool, int, time.Duration or []string (one
 // item per line in the environment, a repeatable flag on the command line).

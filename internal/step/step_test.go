@@ -29,6 +29,7 @@ type greet struct {
 	Names    []string      `param:"names" desc:"Whom, one per line."`
 	Version  string        `param:"version" desc:"A parameter that cli would take for itself."`
 	Output   string        `workspace:"output" required:"true" desc:"Folder."`
+	Source   string        `workspace:"source" checkout:"true" desc:"A checkout."`
 	Creds    string        `credentials:"path"`
 	Greeting string        `result:"greeting" desc:"What was said."`
 	Chains   string        `result:"CHAINS-GIT_URL" desc:"A name with other characters."`
@@ -48,6 +49,8 @@ func run(ctx context.Context, c *greet) error {
 		return fault.Unverified("NotHealthy", cause, "look at it")
 	case "long":
 		return errors.New(strings.Repeat("very ", 200) + "long")
+	case "where":
+		c.Greeting = c.Source
 	case "large":
 		c.Greeting = strings.Repeat("x", 2000)
 	case "wait", "hang":
