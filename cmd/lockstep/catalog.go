@@ -143,8 +143,12 @@ func catalogOf(c *cli.Context) (cataloging, error) {
 	if err != nil {
 		return cataloging{}, err
 	}
+	by, err := author(c.Context, c)
+	if err != nil {
+		return cataloging{}, err
+	}
 	a := cataloging{catalog: catalog.Catalog{
-		Where: c.String("environments"), Path: defaultEnvironments, Open: opener(c), Author: author(), Key: key,
+		Where: c.String("environments"), Path: defaultEnvironments, Open: opener(c), Author: by, Committer: committer(), Key: key,
 		Patience: c.Duration("timeout"), DryRun: c.Bool("dry-run"),
 	}, name: c.Args().First()}
 	a.where, err = a.catalog.Place()

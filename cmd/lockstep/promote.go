@@ -193,9 +193,13 @@ func everywhereOf(ctx context.Context, c *cli.Context) (promotion.Everywhere, er
 	if err != nil {
 		return none, err
 	}
+	by, err := author(ctx, c)
+	if err != nil {
+		return none, err
+	}
 	p := promotion.Promotion{
 		Changelog: changelog, BreakGlass: c.String("break-glass"), Patience: c.Duration("timeout"),
-		Author: author(), Committer: author(), Key: key,
+		Author: by, Committer: committer(), Key: key,
 	}
 	if !c.Bool("skip-chart-check") {
 		client, err := registry.New(registry.Access{DockerConfig: registry.FindDockerConfig("", ""), Insecure: c.StringSlice("insecure")})
@@ -295,11 +299,19 @@ func signingKey(c *cli.Context) (*signature.Key, error) {
 	return signature.Open(c.String("signing-key"), c.String("signing-passphrase-file"))
 }
 
-// author is whom git's variables name; without them, Lockstep.
-func author() git.Signature {
+// author is the person at the keyboard. Who only looks need not be known.
+func author(ctx context.Context, c *cli.Context) (git.Signature, error) {
+	if c.Bool("dry-run") {
+		return git.Lockstep, nil
+	}
+	return git.Person(ctx)
+}
+
+// committer is whom git's variables name; without them, Lockstep.
+func committer() git.Signature {
 	return git.Signature{
-		Name:  cmp.Or(os.Getenv("GIT_AUTHOR_NAME"), "Lockstep"),
-		Email: cmp.Or(os.Getenv("GIT_AUTHOR_EMAIL"), "lockstep@lockstep.dev"),
+		Name:  cmp.Or(os.Getenv("GIT_COMMITTER_NAME"), git.Lockstep.Name),
+		Email: cmp.Or(os.Getenv("GIT_COMMITTER_EMAIL"), git.Lockstep.Email),
 	}
 }
 

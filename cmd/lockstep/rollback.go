@@ -94,7 +94,7 @@ func aboutOf(ctx context.Context, c *cli.Context, need int, others ...string) (a
 	if err != nil {
 		return about{}, err
 	}
-	e.Hold = promotion.NewHold(c.String("reason"), author())
+	e.Hold = promotion.NewHold(c.String("reason"), e.Author)
 	if len(words) > 1 {
 		e.Application, e.Chart = words[1], edit.Selector{Name: words[1]}
 	}

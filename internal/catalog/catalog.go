@@ -6,6 +6,7 @@ package catalog
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -31,7 +32,7 @@ type Catalog struct {
 	// on Revision ("": the default branch).
 	Where, Path, Revision string
 	Open                  func(url string) (*git.Remote, error)
-	Author                git.Signature
+	Author, Committer     git.Signature  // no committer: the author
 	Key                   *signature.Key // signs the commits; nil: nobody does
 	Patience              time.Duration  // how long races may be lost
 	DryRun                bool
@@ -227,7 +228,8 @@ func (c Catalog) commit(r *git.Repository, parent git.Hash, m promotion.Message,
 	if err != nil {
 		return "", err
 	}
-	author := c.Author
+	author, committer := c.Author, cmp.Or(c.Committer, c.Author)
 	author.When = time.Now()
-	return r.Commit(git.CommitOptions{Parent: parent, Files: files, Message: text, Author: author, Committer: author, Key: c.Key})
+	committer.When = author.When
+	return r.Commit(git.CommitOptions{Parent: parent, Files: files, Message: text, Author: author, Committer: committer, Key: c.Key})
 }

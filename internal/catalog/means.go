@@ -15,9 +15,8 @@ type Means struct {
 	File         string `param:"environments-file" default:"environments.yaml" desc:"The file's path in the Git repository."`
 	Revision     string `param:"environments-revision" desc:"Branch of that repository. Empty: its default branch."`
 	Forge        string `param:"forge" desc:"What the Git host is: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
-	AuthorName   string `param:"author-name" default:"Lockstep" desc:"Name of the commits' author."`
-	AuthorEmail  string `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commits' author."`
 
+	git.Identity
 	git.Login
 	signature.Folder
 }
@@ -28,7 +27,7 @@ func (m *Means) Catalog(patience time.Duration) (Catalog, error) {
 	return Catalog{
 		Where: m.Environments, Path: m.File, Revision: git.BranchRef(m.Revision), Key: key, Patience: patience,
 		Open:   m.Opener(patience),
-		Author: git.Signature{Name: m.AuthorName, Email: m.AuthorEmail},
+		Author: m.Author(), Committer: m.Committer(),
 	}, err
 }
 

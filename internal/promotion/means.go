@@ -16,11 +16,10 @@ type Means struct {
 	SkipChartCheck bool          `param:"skip-chart-check" desc:"Whether to go on without looking whether the chart is published."`
 	ChartTimeout   time.Duration `param:"chart-timeout" default:"2m" desc:"How long to wait for the chart to be published. Example: 5m"`
 	Insecure       []string      `param:"insecure" desc:"Chart registries that may be spoken to in plain HTTP, one host or host:port per line. Loopback always may."`
-	AuthorName     string        `param:"author-name" default:"Lockstep" desc:"Name of the commits' author."`
-	AuthorEmail    string        `param:"author-email" default:"lockstep@lockstep.dev" desc:"E-mail of the commits' author."`
 	Forge          string        `param:"forge" desc:"What the Git host is, where it takes pull requests: github, gitlab, gitea, bitbucket or bitbucket-server. Empty: known by its name, else asked of it."`
 	MergeMethod    string        `param:"merge-method" desc:"How to merge: merge, squash or rebase. Empty: as the forge does by itself."`
 
+	git.Identity
 	git.Login
 	signature.Folder
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
@@ -32,8 +31,9 @@ func (m *Means) Promotion(patience time.Duration) (Promotion, error) {
 	if err != nil {
 		return Promotion{}, err
 	}
-	author := git.Signature{Name: m.AuthorName, Email: m.AuthorEmail}
-	p := Promotion{Run: m.Run, Author: author, Committer: author, Key: key, Patience: patience}
+	p := Promotion{
+		Run: m.Run, Author: m.Author(), Committer: m.Committer(), Key: key, Patience: patience,
+	}
 	if m.SkipChartCheck {
 		return p, nil
 	}

@@ -32,7 +32,7 @@ type config struct {
 	git.Login
 	signature.Folder
 
-	Source string `workspace:"source" required:"true" desc:"Folder of the checkout, the one that holds .git."`
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Folder of the checkout, the one that holds .git."`
 
 	Commit  string `result:"commit" desc:"The 40-hex commit: the new one, or the tip at which nothing was left to do."`
 	Changed string `result:"changed" desc:"true when a commit was pushed, else false."`

@@ -29,7 +29,7 @@ type config struct {
 	git.Login
 	signature.Allowed
 
-	Source string `workspace:"source" required:"true" desc:"Checkout of the environment's repository. With url it may be empty, and is brought to the tip."`
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Checkout of the environment's repository. With url it may be empty, and is brought to the tip."`
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
 	Cache  string `workspace:"cache" desc:"Folder that keeps fetched dependencies by their digest. Empty: one below TMPDIR."`
 

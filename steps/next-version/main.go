@@ -18,13 +18,13 @@ import (
 )
 
 type config struct {
-	Path        string        `param:"path" default:"." desc:"Folder of the checkout. A shallow one is enough. Example: /workspace/source"`
 	URL         string        `param:"url" desc:"Repository that keeps the numbers. Empty: the checkout's origin."`
 	Prefix      string        `param:"prefix" default:"v" desc:"What tags have in front of the version. Example: charts/user-service/v"`
 	Bump        string        `param:"bump" default:"patch" desc:"Which part the next version raises: patch, minor or major."`
 	VersionFile string        `param:"version-file" desc:"File of the checkout that holds the lowest version to give; raise it for a new minor or major version. Example: VERSION"`
 	Timeout     time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
 
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Folder of the checkout, the one that holds .git. A shallow one is enough."`
 	git.Login
 
 	Version  string `result:"version" desc:"The version. Example: 2.3.119"`
@@ -39,7 +39,7 @@ func main() {
 func run(ctx context.Context, c *config) error {
 	ctx, cancel := context.WithTimeout(ctx, c.Timeout)
 	defer cancel()
-	repository, err := git.Open(c.Path)
+	repository, err := git.Open(c.Source)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (c *config) atLeast() (string, error) {
 	if c.VersionFile == "" {
 		return "", nil
 	}
-	root, err := os.OpenRoot(c.Path)
+	root, err := os.OpenRoot(c.Source)
 	if err != nil {
 		return "", err
 	}

@@ -34,7 +34,7 @@ type config struct {
 	CAFile      string        `param:"ca-file" desc:"File with PEM certificates to trust besides the system's."`
 	Timeout     time.Duration `param:"timeout" default:"10m" desc:"How long all of it may take. Example: 5m"`
 
-	Source string `workspace:"source" required:"true" desc:"Folder that path is looked up in. Nothing in it is changed."`
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Folder that path is looked up in. Nothing in it is changed."`
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the chart repositories."`
 	Cache  string `workspace:"cache" desc:"Folder that keeps fetched dependencies by their digest. Empty: one below TMPDIR."`
 	Creds  string `credentials:"path"`

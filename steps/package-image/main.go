@@ -34,7 +34,7 @@ type config struct {
 	CAFile     string        `param:"ca-file" desc:"File with PEM certificates to trust besides the system's."`
 	Timeout    time.Duration `param:"timeout" default:"10m" desc:"How long all of it may take. Example: 5m"`
 
-	Source string `workspace:"source" required:"true" desc:"Folder that the sources of files are looked up in."`
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Folder that the sources of files are looked up in."`
 	Docker string `workspace:"dockerconfig" desc:"Folder with a Docker config.json for the registries of base and repository."`
 	Creds  string `credentials:"path"`
 

@@ -13,7 +13,6 @@ import (
 )
 
 type config struct {
-	Path      string        `param:"path" default:"." desc:"Folder of the checkout whose commit is released. A shallow one is enough. Example: /workspace/source"`
 	URL       string        `param:"url" desc:"Repository to tag. Empty: the checkout's origin."`
 	Tag       string        `param:"tag" required:"true" desc:"Name of the tag. Example: v2.3.119"`
 	Message   string        `param:"message" desc:"Message of an annotated tag. Empty: a light tag, or with signing-key the tag's name."`
@@ -21,6 +20,7 @@ type config struct {
 	UserEmail string        `param:"user-email" default:"lockstep@lockstep.dev" desc:"Their address."`
 	Timeout   time.Duration `param:"timeout" default:"5m" desc:"How long all of it may take. Example: 2m"`
 
+	Source string `workspace:"source" required:"true" checkout:"true" desc:"Folder of the checkout whose commit is released, the one that holds .git. A shallow one is enough."`
 	git.Login
 	signature.Folder
 
@@ -39,7 +39,7 @@ func run(ctx context.Context, c *config) error {
 	if err != nil {
 		return err
 	}
-	repository, err := git.Open(c.Path)
+	repository, err := git.Open(c.Source)
 	if err != nil {
 		return err
 	}

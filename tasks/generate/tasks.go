@@ -94,9 +94,8 @@ func build() task {
 			},
 			{
 				program: "next-version", expose: []string{"prefix", "bump", "version-file"},
-				with:       map[string]string{"path": "$(workspaces.source.path)/repository"},
-				workspaces: gitAccess(nil), sees: []string{"source"},
-				results: []string{"version", "tag"},
+				workspaces: gitAccess(map[string]string{"source": repository}),
+				results:    []string{"version", "tag"},
 			},
 			{
 				name: "test", image: "$(params.test-image)",
@@ -136,9 +135,9 @@ func build() task {
 			{
 				program: "tag",
 				with: map[string]string{
-					"path": "$(workspaces.source.path)/repository", "tag": "$(steps.next-version.results.tag)", "message": "release " + version,
+					"tag": "$(steps.next-version.results.tag)", "message": "release " + version,
 				},
-				workspaces: signing(nil), sees: []string{"source"},
+				workspaces: signing(map[string]string{"source": repository}),
 			},
 		},
 	}
