@@ -29,7 +29,7 @@ var rooms = map[string][]string{
 	"environment": {"yaml", "signature", "document", "precedence"},
 	"application": {"document", "yaml"},
 	"registry":    {"redact", "yaml", "retry"},
-	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge", "precedence"}, // forge: one of two ways to deliver
+	"promotion":   {"git", "edit", "environment", "registry", "redact", "signature", "forge", "precedence", "retry"}, // forge: one of two ways to deliver
 	"view":        {"git", "environment", "promotion", "precedence"},
 	"catalog":     {"git", "edit", "environment", "application", "promotion", "forge", "signature"},
 	"pipelines":   {"cluster"},
@@ -40,7 +40,8 @@ var rooms = map[string][]string{
 	"release":     {"cluster", "chart"},
 	"rollout":     {"cluster"},
 	"forge":       {"redact", "retry"},
-	"runner":      {},
+	"gobuild":     {},
+	"runner":      {"gobuild"},
 	"webhook":     {},
 	"local":       {"registry", "redact", "retry"},
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"time"
 
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/lockfile"
 	"github.com/lockstep-cd/lockstep/test/cluster/internal/program"
@@ -92,6 +93,13 @@ func (p programs) source(ctx context.Context, name, path string) (string, error)
 	return found.Dir, nil
 }
 
+// usual is how long a program takes on two quiet cores with nothing compiled but those before it. A busy machine takes up
+// to five times that.
+var usual = map[string]time.Duration{
+	controlPlane: 220 * time.Second, "kubelet": 30 * time.Second, "kube-proxy": 10 * time.Second, "coredns": time.Minute, "gitea": 2 * time.Minute,
+	"kubectl": 10 * time.Second, "ko": 40 * time.Second, "crane": 10 * time.Second,
+}
+
 // build compiles those that are missing, one after the other: the compiler keeps all processors busy by itself. Two
 // callers that need the same program wait for each other.
 func (p programs) build(ctx context.Context, names ...string) error {
@@ -109,10 +117,17 @@ func (p programs) build(ctx context.Context, names ...string) error {
 		return err
 	}
 	for i, m := range missing {
-		what := fmt.Sprintf("building %s (%d of %d)", m.Name, i+1, len(missing))
+		what := fmt.Sprintf("building %s (%d of %d%s)", m.Name, i+1, len(missing), usually(m.Name))
 		if err := p.log.Do(what, func() error { return p.store.Build(ctx, m) }); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func usually(name string) string {
+	if took, known := usual[name]; known {
+		return ", usually " + took.String()
+	}
+	return ""
 }

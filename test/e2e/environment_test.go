@@ -74,7 +74,7 @@ func newDeveloper(t *testing.T, ctx context.Context) developer {
 		t.Fatal(err)
 	}
 	env := slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "KUBE") || strings.HasPrefix(v, "HOME=") })
-	return developer{t, program(t), append(env, "HOME="+home, "KUBECONFIG=/nonexistent", "LOCKSTEP_ENVIRONMENTS="+shared.EnvironmentsURL(), "GIT_AUTHOR_NAME=Dora")}
+	return developer{t, program(t), append(env, "HOME="+home, "KUBECONFIG=/nonexistent", "LOCKSTEP_ENVIRONMENTS="+shared.EnvironmentsURL(), "GIT_AUTHOR_NAME=Dora", "GIT_AUTHOR_EMAIL=dora@example.com")}
 }
 
 // lockstep runs the program, which must end well.

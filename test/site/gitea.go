@@ -131,7 +131,7 @@ func (g *Gitea) gitEnvironment() ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(author(),
+	return append(withoutConfiguration(),
 		"GIT_CONFIG_COUNT=1", "GIT_CONFIG_KEY_0=http."+g.URL+"/.extraHeader",
 		"GIT_CONFIG_VALUE_0=Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte(g.User+":"+password))), nil
 }

@@ -39,7 +39,7 @@ func NewLocal(root string, log func(string, ...any)) (*Local, error) {
 type loopback struct{ git string }
 
 func (l loopback) gitURL(owner, name string) string  { return l.git + "/" + owner + "/" + name + ".git" }
-func (l loopback) gitEnvironment() ([]string, error) { return author(), nil }
+func (l loopback) gitEnvironment() ([]string, error) { return withoutConfiguration(), nil }
 
 // Install starts the servers and connects the repositories with the pipelines.
 func (l *Local) Install(ctx context.Context) error {
@@ -65,7 +65,7 @@ func (l *Local) Lockstep(ctx context.Context, args ...string) (string, error) {
 }
 
 func (l *Local) lockstep(tell func(string, ...any)) command {
-	return command{dir: l.Root, env: []string{"LOCKSTEP_STATE=" + l.state}, tell: tell}
+	return command{dir: l.Root, env: append(author(), "LOCKSTEP_STATE="+l.state), tell: tell}
 }
 
 // goVariables let the application's own test, which runs with a home of its

@@ -205,10 +205,11 @@ func (t *team) Clone(ctx context.Context, repository, dir string) (*Checkout, er
 	return c, err
 }
 
-// author is who makes the commits of the examples.
-func author() []string {
-	return []string{
-		"GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
-		"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com", "GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com",
-	}
+// author is the person who develops and promotes, to git and to lockstep.
+func author() []string { return []string{"GIT_AUTHOR_NAME=Ada", "GIT_AUTHOR_EMAIL=ada@example.com"} }
+
+// withoutConfiguration is git as the same person, whatever this machine's configuration says.
+func withoutConfiguration() []string {
+	return append(author(), "GIT_TERMINAL_PROMPT=0", "GIT_CONFIG_NOSYSTEM=1", "GIT_CONFIG_GLOBAL=/dev/null",
+		"GIT_COMMITTER_NAME=Ada", "GIT_COMMITTER_EMAIL=ada@example.com")
 }

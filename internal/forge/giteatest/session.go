@@ -35,7 +35,7 @@ func Sessions(t *testing.T, dir string) testscript.Params {
 			if err := os.Mkdir(home, 0o700); err != nil {
 				return err
 			}
-			for name, value := range map[string]string{"GITEA": s.URL, "USER": User, "PASSWORD": Password, "HOME": home, "TMPDIR": env.WorkDir} {
+			for name, value := range map[string]string{"GITEA": s.URL, "USER": User, "PASSWORD": Password, "HOME": home, "TMPDIR": env.WorkDir, "GIT_AUTHOR_NAME": "Tester", "GIT_AUTHOR_EMAIL": "tester@example.com"} {
 				env.Setenv(name, value)
 			}
 			return os.WriteFile(filepath.Join(home, ".git-credentials"), []byte(s.credentials()), 0o600)
