@@ -42,6 +42,8 @@ func main() {
 // runKwok does what KWOK's own main does, which cannot be imported: flags of its configuration are read before its
 // command is made of it.
 func runKwok() int {
+	// cobra gives every command the flags of pflag.CommandLine, where Kubernetes has a --version of its own.
+	pflag.CommandLine = pflag.NewFlagSet(os.Args[0], pflag.ExitOnError)
 	flags := pflag.NewFlagSet("global", pflag.ContinueOnError)
 	flags.ParseErrorsWhitelist.UnknownFlags = true
 	flags.Usage = func() {}
