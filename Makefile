@@ -49,7 +49,7 @@ demo-down-full:
 
 # Many tests wait for something most of their time, so more of them run at once than there are cores. `make check`
 # vets the code, which go test would do again.
-GOTEST := go test -vet=off -parallel 4
+GOTEST := go test -vet=off -p 3 -parallel 4
 
 .PHONY: test
 test: ## all tests that need neither root nor a full cluster
