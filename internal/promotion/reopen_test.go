@@ -96,7 +96,7 @@ func TestNeverStaysClosed(t *testing.T) {
 }
 
 // TestRow14_AForgedWishAddsNothing: whoever may push a ref beside the branch does
-// not bring a chart of his own into it.
+// not bring a chart of his own into it, and does not say in whose name it is done.
 func TestRow14_AForgedWishAddsNothing(t *testing.T) {
 	t.Parallel()
 	const closed = header + `- {name: staging, repository: "%s/staging.git", namespace: a, promotion: Auto, frozen: true}` + "\n"
@@ -105,12 +105,13 @@ func TestRow14_AForgedWishAddsNothing(t *testing.T) {
 		reader string // token of who reopens
 		add    bool   // told to add what is missing
 		want   promotion.Outcome
+		author string
 	}{
-		"with the same token":  {robotsToken, false, promotion.Promoted},
-		"with another one":     {strings.Repeat("x", 40), false, promotion.Refused},
-		"where it is told to":  {strings.Repeat("x", 40), true, promotion.Promoted},
-		"with none at all":     {"", false, promotion.Refused},
-		"told to, without one": {"", true, promotion.Promoted},
+		"with the same token":  {robotsToken, false, promotion.Promoted, "Ada"},
+		"with another one":     {strings.Repeat("x", 40), false, promotion.Refused, "Tester"},
+		"where it is told to":  {strings.Repeat("x", 40), true, promotion.Promoted, "Robot"},
+		"with none at all":     {"", false, promotion.Refused, "Tester"},
+		"told to, without one": {"", true, promotion.Promoted, "Robot"},
 	} {
 		server := gittest.NewInProcessServer(t)
 		repository := server.Create("staging", gittest.Files{"Chart.yaml": list("1.0.0")})
@@ -124,16 +125,20 @@ func TestRow14_AForgedWishAddsNothing(t *testing.T) {
 		}
 		e, known := everywhere(t, server, closed)
 		e.Add, e.Chart = true, edit.Selector{Name: "api", Repository: "https://a"}
+		e.Author = git.Signature{Name: "Ada", Email: "ada@example.com"}
 		with(&e, robotsToken)
 		if r := e.Promote(t.Context(), known.Auto())[0]; r.Outcome != promotion.Waiting {
 			t.Fatalf("got %+v", r)
 		}
 		e, known = everywhere(t, server, open)
-		e.Add = test.add
+		e.Add, e.Author = test.add, git.Signature{Name: "Robot", Email: "robot@example.com"}
 		with(&e, test.reader)
 		r := e.Reopen(t.Context(), known.InOrder())[0]
 		if added := strings.Contains(repository.File("main", "Chart.yaml"), "name: api"); r.Outcome != test.want || added != (test.want == promotion.Promoted) {
 			t.Errorf("%s: got %+v, added: %v", name, r, added)
+		}
+		if by := repository.Git("log", "-1", "--format=%an", "main"); by != test.author {
+			t.Errorf("%s: the author is %s, want %s", name, by, test.author)
 		}
 	}
 }

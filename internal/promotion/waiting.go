@@ -34,6 +34,8 @@ type waiting struct {
 	Changelog   string               `json:"changelog,omitempty"`
 	Source      string               `json:"source,omitempty"`
 	Run         string               `json:"run,omitempty"`
+	AuthorName  string               `json:"authorName,omitempty"` // who asked for it
+	AuthorEmail string               `json:"authorEmail,omitempty"`
 	Closed      []environment.Closed `json:"closed"`
 
 	sealed bool // by the credential of whoever read it
@@ -53,12 +55,16 @@ func (p Promotion) there() string { return cmp.Or(p.Chart.Alias, p.Chart.Name) }
 // opened is the promotion again, as it was asked for. What would add a chart counts
 // only where it was asked for with our own credential, or where we are told to
 // add what is missing: whoever may push next to the branch could otherwise bring
-// a chart of his own into it.
+// a chart of his own into it. For the same reason only then somebody else is its
+// author.
 func (w waiting) opened(p Promotion) Promotion {
 	p.Application, p.Version, p.Exact, p.from, p.ByName = w.Application, w.Version, w.Exact, w.From, false
 	p.Chart = edit.Selector{Name: w.Name, Alias: w.Alias, Repository: w.Repository}
 	p.Add = w.Add && (w.sealed || p.Add)
 	p.BreakGlass, p.Changelog, p.Source, p.Run = w.BreakGlass, w.Changelog, w.Source, w.Run
+	if w.sealed && w.AuthorName != "" {
+		p.Author = git.Signature{Name: w.AuthorName, Email: w.AuthorEmail}
+	}
 	return p
 }
 
@@ -69,6 +75,7 @@ func (p Promotion) Wait(ctx context.Context, t Target, d environment.Decision) e
 	w := waiting{
 		Application: p.Application, Name: p.Chart.Name, Alias: p.Chart.Alias, Repository: p.Chart.Repository, Version: p.Version,
 		Add: p.Add, Exact: p.Exact, From: p.from, BreakGlass: p.BreakGlass, Changelog: p.Changelog, Source: p.Source, Run: p.Run, Closed: d.Closed,
+		AuthorName: p.Author.Name, AuthorEmail: p.Author.Email,
 	}
 	if p.Exact && p.from == "" {
 		from, err := p.current(ctx, t)

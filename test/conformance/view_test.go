@@ -24,8 +24,12 @@ type view map[string]string
 type difference struct{ field, here, there string }
 
 // exception is a difference that is known, with its reason. A field that ends
-// in * stands for all that begin so.
-type exception struct{ name, field, reason string }
+// in * stands for all that begin so. One that is there only sometimes, because
+// of a race on the cluster, need not be seen.
+type exception struct {
+	name, field, reason string
+	sometimes           bool
+}
 
 func diff(here, there view) []difference {
 	var found []difference

@@ -64,7 +64,7 @@ func (p person) promote(ctx context.Context, wantCode int, args ...string) ([]ou
 	p.t.Helper()
 	args = append([]string{"promote", "--environments", shared.RepositoryURL("environments"), "--insecure", shared.Registry, "-o", "json"}, args...)
 	cmd := exec.CommandContext(ctx, p.program, args...)
-	cmd.Env = append(os.Environ(), "HOME="+p.home)
+	cmd.Env = append(os.Environ(), "HOME="+p.home, "GIT_AUTHOR_NAME=Paula", "GIT_AUTHOR_EMAIL=paula@example.com")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	out, err := cmd.Output()

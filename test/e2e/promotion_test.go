@@ -139,9 +139,19 @@ func (s *scenario) release(ctx context.Context) {
 	if want := map[string]string{"staging": "promoted", "qa": "promoted", "preproduction": "waiting"}; !maps.Equal(became, want) {
 		s.Fatalf("the push came to %v, want %v", became, want)
 	}
+	s.pushedBy(ctx, shared.Staging())
 	s.waits(ctx, preproduction, true)
 	for _, e := range []site.Environment{shared.Production(), uat, preproduction, nightly, archive} {
 		s.untouched(ctx, e)
+	}
+}
+
+// pushedBy wants the promotion to be by the person whom Gitea's webhook names.
+func (s *scenario) pushedBy(ctx context.Context, e site.Environment) {
+	s.Helper()
+	who, err := clone(s.T, ctx, e.Repository()).Git(ctx, "log", "-1", "--format=%an, %cn <%ce>", s.commits[e.Name])
+	if want := shared.Gitea.User + ", Lockstep <lockstep@lockstep.dev>"; err != nil || who != want {
+		s.Errorf("the promotion to %s is by %q, %v; want %q", e.Name, who, err, want)
 	}
 }
 
