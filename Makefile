@@ -98,7 +98,7 @@ e2e-all: ## every scenario on that cluster
 	eval "$$($(TESTCLUSTER) full env)" && go test -vet=off -tags e2e -count=1 -timeout 90m -v ./test/e2e
 
 .PHONY: nightly
-nightly: race mutations e2e-all conformance bench-quick ## what takes too long for each change: see CONTRIBUTING.md
+nightly: mutations e2e-all conformance bench-quick ## what takes too long for each change: see CONTRIBUTING.md
 	$(MAKE) fuzz FUZZTIME=600
 	$(MAKE) demo CLUSTER=full
 
