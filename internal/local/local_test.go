@@ -176,7 +176,7 @@ type event struct {
 	Repository struct {
 		Name, FullName, CloneURL, HTMLURL, DefaultBranch string
 	}
-	Pusher struct{ Name string }
+	Pusher struct{ Name, Email string }
 	Sender struct{ Login string }
 }
 

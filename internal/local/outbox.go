@@ -54,6 +54,9 @@ func (o *outbox) start(ctx context.Context) {
 // wait returns when nothing is being sent any more.
 func (o *outbox) wait() { o.senders.Wait() }
 
+// withoutLogin is the pusher of whoever did not log in.
+const withoutLogin = "local"
+
 // add notes a delivery for every change and webhook, and sends them soon.
 func (o *outbox) add(repository, pusher string, changes []change) error {
 	hooks, err := o.repositories.Webhooks(repository)
@@ -61,7 +64,7 @@ func (o *outbox) add(repository, pusher string, changes []change) error {
 		return err
 	}
 	if pusher == "" {
-		pusher = "local"
+		pusher = withoutLogin
 	}
 	var fresh []Delivery
 	for _, c := range changes {

@@ -82,6 +82,9 @@ func (r *Repositories) pushed(ctx context.Context, base string, d Delivery) (pus
 	head, err := r.describe(ctx, d.Repository, html, d.After)
 	if err == nil && len(head) == 1 {
 		e.HeadCommit = &head[0]
+		if d.Pusher == withoutLogin {
+			e.Pusher = head[0].Committer // nobody logged in, and only the commit says who it was
+		}
 	}
 	return e, err
 }
