@@ -17,7 +17,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -115,7 +114,6 @@ func (c *Client) discover() {
 
 // bind makes the clients whose requests end with ctx.
 func (c *Client) bind(ctx context.Context) error {
-	silence()
 	bound := rest.CopyConfig(c.config)
 	// The server's own flow control bounds us; client-go's default of five
 	// requests a second would make every deployment slow.
@@ -137,9 +135,10 @@ func (c *Client) bind(ctx context.Context) error {
 	return nil
 }
 
-// silence keeps client-go's own log away: it repeats, unredacted and in the
-// middle of our lines, what the errors of its calls say.
-var silence = sync.OnceFunc(func() { klog.SetLogger(logr.Discard()) })
+// init keeps client-go's own log away: it repeats, unredacted and in the middle
+// of our lines, what the errors of its calls say. Only before anything runs may
+// that be set: whoever logs reads it without a lock.
+func init() { klog.SetLogger(logr.Discard()) }
 
 // Detached is the same cluster for what must still be written down after the
 // client's context has ended, such as a failed revision or the end of a lease:
