@@ -137,7 +137,7 @@ func (c *Client) bind(ctx context.Context) error {
 
 // init keeps client-go's own log away: it repeats, unredacted and in the middle
 // of our lines, what the errors of its calls say. Only before anything runs may
-// that be set: whoever logs reads it without a lock.
+// that be set: everything that logs reads it without a lock.
 func init() { klog.SetLogger(logr.Discard()) }
 
 // Detached is the same cluster for what must still be written down after the
@@ -187,7 +187,7 @@ func IsAnswer(err error) bool {
 }
 
 // IsRefusal reports whether err holds an answer of the API server that stays
-// the same until somebody changes the object or a policy: it is invalid, or
+// the same until the object or a policy is changed: it is invalid, or
 // admission denied it. What may cure itself is none: rights that are about to
 // be granted, an exhausted quota, a namespace that is being deleted.
 func IsRefusal(err error) bool {

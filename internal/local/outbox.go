@@ -54,7 +54,7 @@ func (o *outbox) start(ctx context.Context) {
 // wait returns when nothing is being sent any more.
 func (o *outbox) wait() { o.senders.Wait() }
 
-// withoutLogin is the pusher of whoever did not log in.
+// withoutLogin is the pusher where there was no login.
 const withoutLogin = "local"
 
 // add notes a delivery for every change and webhook, and sends them soon.

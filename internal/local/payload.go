@@ -83,7 +83,7 @@ func (r *Repositories) pushed(ctx context.Context, base string, d Delivery) (pus
 	if err == nil && len(head) == 1 {
 		e.HeadCommit = &head[0]
 		if d.Pusher == withoutLogin {
-			e.Pusher = head[0].Committer // nobody logged in, and only the commit says who it was
+			e.Pusher = head[0].Committer // without a login only the commit says who it was
 		}
 	}
 	return e, err

@@ -36,7 +36,7 @@ func TestPushIsTold(t *testing.T) {
 	if e.Ref != "refs/heads/main" || e.Before != zeros || e.After != first || !e.Created || e.HeadCommit == nil || e.HeadCommit.ID != first {
 		t.Errorf("the first push: %+v", e)
 	}
-	// Nobody logs in here: the pusher is whom the commit names.
+	// There is no login here: the pusher is whom the commit names.
 	if who := strings.TrimSpace(git(t, dir, "log", "-1", "--format=%cn <%ce>")); fmt.Sprintf("%s <%s>", e.Pusher.Name, e.Pusher.Email) != who || e.Sender.Login != "local" {
 		t.Errorf("pusher %+v, sender %+v; the commit is by %s", e.Pusher, e.Sender, who)
 	}

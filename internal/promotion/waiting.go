@@ -55,7 +55,7 @@ func (p Promotion) there() string { return cmp.Or(p.Chart.Alias, p.Chart.Name) }
 // opened is the promotion again, as it was asked for. What would add a chart counts
 // only where it was asked for with our own credential, or where we are told to
 // add what is missing: whoever may push next to the branch could otherwise bring
-// a chart of his own into it. For the same reason only then somebody else is its
+// a chart of his own into it. For the same reason only then another person is its
 // author.
 func (w waiting) opened(p Promotion) Promotion {
 	p.Application, p.Version, p.Exact, p.from, p.ByName = w.Application, w.Version, w.Exact, w.From, false

@@ -24,7 +24,7 @@ func TestAuthorIsWhoPushed(t *testing.T) {
 		"Gitea":                      {`{"id":1,"login":"ada","full_name":"Ada Lovelace","email":"ada@example.com","username":"ada"}`, author("Ada Lovelace", "ada@example.com")},
 		"Gitea without a whole name": {`{"id":1,"login":"ada","full_name":"","email":"ada@example.com","username":"ada"}`, author("ada", "ada@example.com")},
 		"Gitea without address":      {`{"id":1,"login":"ada","full_name":"Ada","email":"","username":"ada"}`, author("", "")},
-		"nobody":                     {`null`, author("", "")},
+		"no pusher":                  {`null`, author("", "")},
 		"words of JSON":              {`{"name":"a\",\"b","email":"\"@example.com"}`, author(`a","b`, `"@example.com`)},
 	} {
 		t.Run(name, func(t *testing.T) {
